@@ -1,0 +1,101 @@
+"""Shapes of every cut, what mirrors what, and what freezing leaves alone."""
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models import resnet18, resnet50
+
+from trainables.nets.backbones import (
+    CodeSpec,
+    build_classifier,
+    build_encoder,
+    code_spec,
+    stage_channels,
+)
+from trainables.nets.config import CUT_POINTS, ModelConfig, check_size_fits
+from trainables.nets.decoders import build_decoder, build_discriminator
+from trainables.nets.modes import frozen
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("cut_point", CUT_POINTS)
+def test_encoder_classifier_and_decoder_fit_at_every_cut(backbone, cut_point):
+    config = ModelConfig(backbone=backbone, width=0.125, cut_point=cut_point, code_width=7)
+    height, width = 64, 32
+    spec = code_spec(config, height, width)
+    images = torch.rand(2, 3, height, width)
+    codes = build_encoder(config)(images)
+    assert codes.shape[1:] == spec.shape
+    assert build_classifier(config, spec, 5)(codes).shape == (2, 5)
+    rebuilt = build_decoder(spec, height, width, 8)(codes)
+    assert rebuilt.shape == images.shape
+    assert rebuilt.min() >= 0
+    assert rebuilt.max() <= 1
+
+
+def test_papers_sizes():
+    # DeepObfuscator's 216x176 fits conv3; Xiao's default cut is the fc layer.
+    check_size_fits("conv3", 216, 176)
+    with pytest.raises(ValueError, match="multiples of 16"):
+        check_size_fits("conv4", 216, 176)
+    assert code_spec(ModelConfig(), 128, 128).shape == (128,)
+    assert stage_channels(ModelConfig(backbone="resnet50"))["conv4"] == 1024
+
+
+@pytest.mark.parametrize(("name", "theirs"), [("resnet18", resnet18), ("resnet50", resnet50)])
+def test_at_width_one_the_backbone_is_torchvisions(name, theirs):
+    ours = build_encoder(ModelConfig(backbone=name, cut_point="fc", code_width=10))
+    reference = theirs(num_classes=10)
+    shapes = [tuple(p.shape) for p in ours.parameters()]
+    assert sorted(shapes) == sorted(tuple(p.shape) for p in reference.parameters())
+    # Same function, not only same shapes: load their weights in order and compare.
+    ours.load_state_dict(dict(zip(ours.state_dict(), reference.state_dict().values(), strict=True)))
+    images = torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(ours.eval()(images), reference.eval()(images))
+
+
+def test_decoders_of_plain_vectors_and_images():
+    vector, image = CodeSpec("vector", (3,)), CodeSpec("input", (3, 48, 48))
+    assert build_decoder(vector, 48, 48, 16)(torch.rand(2, 3)).shape == (2, 3, 48, 48)
+    assert build_decoder(image, 48, 48, 16)(torch.rand(2, 3, 48, 48)).shape == (2, 3, 48, 48)
+    assert build_classifier(ModelConfig(width=0.125), image, 2)(torch.rand(2, 3, 48, 48)).shape == (
+        2,
+        2,
+    )
+
+
+def test_decoder_does_not_care_about_the_scale_of_codes():
+    spec = CodeSpec("conv3", (8, 4, 4))
+    torch.manual_seed(0)
+    decoder = build_decoder(spec, 32, 32, 16).train()
+    codes = torch.randn(16, 8, 4, 4)
+    plain = decoder(codes)
+    torch.testing.assert_close(decoder(codes * 1e4 + 7e4), plain, atol=1e-3, rtol=1e-3)
+
+
+def test_discriminator_gives_one_logit_per_image():
+    assert build_discriminator(16)(torch.rand(4, 3, 32, 32)).shape == (4,)
+
+
+@pytest.mark.parametrize("batch_statistics", [True, False])
+def test_frozen_passes_gradients_through_and_changes_nothing(batch_statistics):
+    net = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)).train()
+    net[0].bias.requires_grad_(False)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    x = torch.randn(8, 4, requires_grad=True)
+    with frozen(net, batch_statistics=batch_statistics):
+        assert not any(p.requires_grad for p in net.parameters())
+        out = net(x)
+    out.square().sum().backward()
+    assert x.grad is not None
+    assert all(p.grad is None for p in net.parameters())
+    for name, value in net.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+    assert net.training
+    assert net[0].weight.requires_grad
+    assert not net[0].bias.requires_grad
+    # Batch statistics: zero mean over this batch. Running ones (0, 1): the linear layer's output.
+    if batch_statistics:
+        torch.testing.assert_close(out.mean(0), torch.zeros(4), atol=1e-5, rtol=0)
+    else:
+        torch.testing.assert_close(out, net[0](x), atol=1e-4, rtol=1e-4)

@@ -1,0 +1,76 @@
+"""The saturation rule on curves worked out by hand."""
+
+import math
+
+import pytest
+
+from trainables.saturation import SaturationConfig, SaturationMonitor
+
+CONFIG = SaturationConfig(lr=0.1, lr_decay=0.1, min_delta=0.01, patience=2, max_steps=1000)
+
+
+def follow(scores, config=CONFIG):
+    monitor = SaturationMonitor(config)
+    verdicts = [monitor.update(10 * (i + 1), score)[1] for i, score in enumerate(scores)]
+    return monitor, verdicts
+
+
+def test_decays_once_then_stops_saturated():
+    monitor, verdicts = follow([0.1, 0.2, 0.2, 0.2, 0.3, 0.3, 0.3])
+    assert verdicts == ["train", "train", "train", "decay", "train", "train", "stop"]
+    assert monitor.saturated
+    assert (monitor.best, monitor.best_step) == (0.3, 50)
+    assert [rate for _, _, rate in monitor.curve] == pytest.approx([0.1] * 4 + [0.01] * 3)
+
+
+def test_budget_leaves_it_unsaturated():
+    config = CONFIG.model_copy(update={"max_steps": 30})
+    monitor, verdicts = follow([0.1, 0.2, 0.3], config)
+    assert verdicts[-1] == "stop"
+    assert not monitor.saturated
+
+
+def test_budget_reached_at_the_decay_is_unsaturated():
+    config = CONFIG.model_copy(update={"max_steps": 30})
+    monitor, verdicts = follow([0.2, 0.2, 0.2], config)
+    assert verdicts[-1] == "stop"
+    assert not monitor.saturated
+
+
+def test_slow_steady_climb_is_improvement():
+    # 0.006 an evaluation: below min_delta each, above it over two.
+    monitor, verdicts = follow([0.1 + 0.006 * i for i in range(12)])
+    assert set(verdicts) == {"train"}
+    assert not monitor.saturated
+
+
+def test_creeping_below_min_delta_saturates_but_keeps_the_best():
+    monitor, verdicts = follow([0.1 + 0.001 * i for i in range(5)])
+    assert verdicts.count("decay") == 1
+    assert verdicts[-1] == "stop"
+    assert monitor.best == pytest.approx(0.1 + 0.001 * 4)
+
+
+def test_second_phase_must_beat_the_best_not_the_last():
+    # After the decay a return to 0.5 is no improvement on the best, 0.505.
+    monitor, verdicts = follow([0.5, 0.505, 0.4, 0.5, 0.5])
+    assert verdicts == ["train", "train", "decay", "train", "stop"]
+    assert monitor.best_step == 20
+
+
+def test_scores_below_zero_and_not_finite():
+    monitor, _ = follow([-0.5, -0.2])
+    assert monitor.best == -0.2
+    with pytest.raises(ValueError, match="step 30"):
+        monitor.update(30, math.nan)
+
+
+def test_state_round_trip_goes_on_the_same():
+    scores = [0.1, 0.2, 0.2, 0.2, 0.25, 0.25, 0.25]
+    whole, verdicts = follow(scores)
+    first, _ = follow(scores[:3])
+    second = SaturationMonitor(CONFIG)
+    second.load_state_dict(first.state_dict())
+    rest = [second.update(10 * (i + 4), s)[1] for i, s in enumerate(scores[3:])]
+    assert rest == verdicts[3:]
+    assert second.state_dict() == whole.state_dict()

@@ -1,0 +1,191 @@
+"""Whole trials: the same numbers again, after a stop, and at the ends of the leakage scale."""
+
+import pytest
+import torch
+from torch import nn
+
+from trainables.attack import AttackTrial
+from trainables.attackers.config import AttackConfig
+from trainables.attackers.suite import ATTACKERS, SUITES, resolve_attackers
+from trainables.data.config import DataConfig
+from trainables.frozen import save_network_encoder
+from trainables.metrics import leakage
+from trainables.nets.backbones import build_encoder
+from trainables.nets.config import ModelConfig
+from trainables.protect import ProtectTrial
+from trainables.protectors import PROTECTORS
+
+DATA = DataConfig(
+    num_images=600, image_size=32, private=("Beard",), utility=("Smiling", "Eyeglasses")
+)
+MODEL = ModelConfig(width=0.125, cut_point="conv1")
+TIMES = {"seconds", "cost/latency_ms"}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("stores")
+
+
+def protect_config(cache, output, name="reconstruction", **values):
+    settings = PROTECTORS[name].config(**values).model_dump(mode="json")
+    return {
+        "data": DATA.model_dump(mode="json"),
+        "model": MODEL.model_dump(mode="json"),
+        "protector": settings,
+        "seed": 5,
+        "output": str(output),
+        "cache": str(cache),
+    }
+
+
+def attack_config(cache, output, encoder, attackers, **values):
+    settings = {"evaluate_every": 20, "max_steps": 40, "batch_size": 32, **values}
+    return {
+        "data": DATA.model_dump(mode="json"),
+        "model": MODEL.model_dump(mode="json"),
+        "attack": AttackConfig(**settings).model_dump(mode="json"),
+        "attackers": [ATTACKERS[name].model_dump(mode="json") for name in attackers],
+        "encoder": str(encoder),
+        "seed": 7,
+        "output": str(output),
+        "cache": str(cache),
+        "in_loop": True,
+    }
+
+
+def finish(trial):
+    results = [trial.step()]
+    while not results[-1]["done"]:
+        results.append(trial.step())
+    return results
+
+
+def without_times(value):
+    """Drops every measured time, at any depth."""
+    if isinstance(value, dict):
+        return {k: without_times(v) for k, v in value.items() if k not in TIMES}
+    return [without_times(v) for v in value] if isinstance(value, list) else value
+
+
+FULL = {
+    "rounds": 24,
+    "batch_size": 16,
+    "lambda1": 1.0,
+    "lambda2": 0.1,
+    "mu1": 0.01,
+    "mu2": 0.1,
+    "encoder_lr_decay": 0.1,
+    "warmup": 4,
+}
+
+
+def test_protect_trial_repeats_and_resumes_exactly(cache, tmp_path):
+    config = protect_config(cache, tmp_path / "e", **FULL)
+    whole = [without_times(result) for result in finish(ProtectTrial(config))]
+    again = [without_times(result) for result in finish(ProtectTrial(config))]
+    assert again == whole
+    first = ProtectTrial(config)
+    for _ in range(5):
+        first.step()
+    first.save(tmp_path / "checkpoint.pt")
+    torch.manual_seed(999)  # whatever else ran in the process must not matter
+    second = ProtectTrial(config)
+    second.load(tmp_path / "checkpoint.pt")
+    assert [without_times(result) for result in finish(second)] == whole[5:]
+    final = whole[-1]
+    assert final["status"] == "finished"
+    assert final["rounds"] == 24
+    assert final["cost/code_bytes"] == 4 * 8 * 8 * 8
+    assert -1 <= final["utility/mean_mcc"] <= 1
+    assert {"in_loop/decoder", "utility/mcc/Smiling", "encoder_hash", "converged"} <= final.keys()
+
+
+def test_attack_trial_repeats_and_resumes_exactly(cache, tmp_path):
+    finish(ProtectTrial(protect_config(cache, tmp_path / "e", rounds=20, batch_size=16)))
+    encoder = tmp_path / "e" / "encoder.pt"
+    config = attack_config(cache, tmp_path / "a", encoder, SUITES["quick"])
+    whole = [without_times(result) for result in finish(AttackTrial(config))]
+    first = AttackTrial(config)
+    for _ in range(3):  # in the middle of the second attacker
+        first.step()
+    first.save(tmp_path / "checkpoint.pt")
+    second = AttackTrial(config)
+    second.load(tmp_path / "checkpoint.pt")
+    assert [without_times(result) for result in finish(second)] == whole[3:]
+    results = {entry["attacker"]: entry for entry in whole[-1]["results"]}
+    assert list(results) == ["in_loop", *SUITES["quick"]]
+    assert all(e["encoder_hash_before"] == e["encoder_hash_after"] for e in results.values())
+    assert not results["decoder"]["saturated"]  # 40 steps were its budget
+    assert results["attribute"]["num_public"] == 96
+    for name in ("originals", "decoder", "decoder_strong", "in_loop"):
+        assert (tmp_path / "a" / f"{name}.png").is_file()
+
+
+def test_labels_trial_trains_nothing_and_has_perfect_utility(cache, tmp_path):
+    (result,) = finish(ProtectTrial(protect_config(cache, tmp_path / "l", "labels")))
+    assert result["utility/mean_mcc"] == 1.0
+    assert result["cost/code_bytes"] == 8
+    config = attack_config(cache, tmp_path / "a", tmp_path / "l" / "encoder.pt", ["attribute"])
+    results = finish(AttackTrial(config))[-1]["results"]
+    assert [entry["attacker"] for entry in results] == ["attribute"]  # no in-loop adversary
+
+
+def test_a_loss_that_breaks_ends_the_trial_with_round_and_term(cache, tmp_path):
+    trial = ProtectTrial(
+        protect_config(cache, tmp_path / "d", rounds=40, batch_size=16, encoder_lr=1e30)
+    )
+    final = finish(trial)[-1]
+    assert final["status"] == "diverged"
+    assert "was not finite in round" in final["reason"]
+    assert not (tmp_path / "d" / "encoder.pt").exists()
+
+
+@pytest.mark.slow
+def test_ends_of_the_leakage_scale(cache, tmp_path):
+    """Identity is the ceiling, a constant the floor; an open shallow encoder is near the top."""
+    settings = {"evaluate_every": 50, "max_steps": 800, "patience": 3, "min_delta": 0.005}
+    names = ["decoder", "attribute"]
+
+    def attack(encoder, output):
+        config = attack_config(cache, tmp_path / output, encoder, names, **settings)
+        return {e["attacker"]: e for e in finish(AttackTrial(config))[-1]["results"]}
+
+    floor, ceiling = attack("constant", "floor"), attack("identity", "ceiling")
+    assert ceiling["decoder"]["test"] > 0.9
+    assert ceiling["attribute"]["test"] > 0.75
+    assert floor["decoder"]["test"] < 0.15
+    assert floor["attribute"]["test"] == 0.5
+
+    torch.manual_seed(0)
+    blind = build_encoder(MODEL)
+    for part in blind.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.zeros_(part.weight)  # the code is the same whatever the image is
+    path = tmp_path / "blind.pt"
+    save_network_encoder(path, MODEL, 32, 32, blind, None)
+    constant = attack(path, "blind")
+    for name in names:
+        assert leakage(constant[name]["test"], floor[name]["test"], ceiling[name]["test"]) < 0.05
+
+    wide = ModelConfig(width=1.0, cut_point="conv1")
+    path = tmp_path / "open.pt"
+    save_network_encoder(path, wide, 32, 32, build_encoder(wide), None)
+    hides_nothing = attack(path, "open")
+    for name in names:
+        leaked = leakage(hides_nothing[name]["test"], floor[name]["test"], ceiling[name]["test"])
+        assert leaked > 0.75
+
+
+def test_suites_and_their_errors():
+    assert [a.name for a in resolve_attackers("quick", ("Beard",))] == list(SUITES["quick"])
+    assert [a.name for a in resolve_attackers("quick", ())] == ["decoder", "decoder_strong"]
+    for suite, private, words in (
+        ("quik", (), "did you mean 'quick'"),
+        (("decodr",), (), "did you mean 'decoder'"),
+        (("attribute",), (), "data.private"),
+        (("decoder", "decoder"), (), "given twice"),
+        ((), (), "empty"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            resolve_attackers(suite, private)

@@ -1,0 +1,191 @@
+"""The study's data as the trials see it: a store, its splits, and the part of each attribute."""
+
+import difflib
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.data.config import DataConfig
+from trainables.data.source import DataError
+from trainables.data.sources import make_source
+from trainables.data.splits import SPLIT_NAMES, Splits, make_splits
+from trainables.data.store import ImageStore, Progress, prepare_store
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images, splits and attributes of one `DataConfig`.
+
+    Attributes:
+        config: What it was made from.
+        store: The images and all labels.
+        splits: Rows of private, public, selection and test.
+        attribute_names: All attributes of the source, in the order of the label columns.
+        utility_names: The attributes the service predicts.
+        private_names: The attributes that are to stay private; may be none.
+    """
+
+    config: DataConfig
+    store: ImageStore
+    splits: Splits
+    attribute_names: tuple[str, ...]
+    utility_names: tuple[str, ...]
+    private_names: tuple[str, ...]
+
+    @property
+    def utility_columns(self) -> list[int]:
+        """Label columns of `utility_names`."""
+        return [self.attribute_names.index(name) for name in self.utility_names]
+
+    @property
+    def private_columns(self) -> list[int]:
+        """Label columns of `private_names`."""
+        return [self.attribute_names.index(name) for name in self.private_names]
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of the store's content (images, labels, identities, partition)."""
+        return self.store.content_hash
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """Sorted rows of `private`, `public`, `selection` or `test`."""
+        return self.splits.rows(split)
+
+    def describe(self) -> dict[str, Any]:
+        """What a report says of the data, JSON-able.
+
+        Returns:
+            Source, sizes, numbers of images per split and of identities, the two hashes, skipped
+            images, and per attribute of the test split its rate and its majority-class rate.
+        """
+        test_labels = self.store.labels[self.rows("test")].astype(np.float64)
+        positive = test_labels.mean(axis=0)
+        return {
+            "source": self.config.source,
+            "height": self.config.height,
+            "width": self.config.width,
+            "num_images": len(self.store),
+            "num_identities": len(np.unique(self.store.identities)),
+            "num_skipped": self.store.num_skipped,
+            "split": self.config.split,
+            "seed": self.config.seed,
+            "split_sizes": {name: len(self.rows(name)) for name in SPLIT_NAMES},
+            "split_identities": {
+                name: len(np.unique(self.store.identities[self.rows(name)])) for name in SPLIT_NAMES
+            },
+            "utility": list(self.utility_names),
+            "private": list(self.private_names),
+            "attributes": {
+                name: {"positive_rate": float(rate), "majority_rate": float(max(rate, 1 - rate))}
+                for name, rate in zip(self.attribute_names, positive, strict=True)
+            },
+            "content_hash": self.content_hash,
+            "splits_hash": self.splits.hash,
+        }
+
+
+def resolve_attributes(
+    config: DataConfig, attribute_names: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Turns the configuration's names into (utility, private), needing no image.
+
+    Raises:
+        DataError: A name is unknown or given twice, or no utility attribute is left.
+    """
+    private = _known("private", config.private, attribute_names)
+    if config.utility == "all":
+        utility = tuple(name for name in attribute_names if name not in private)
+        if not utility:
+            raise DataError("data.utility: 'all' leaves nothing: every attribute is private")
+        return utility, private
+    return _known("utility", config.utility, attribute_names), private
+
+
+def _known(field: str, names: tuple[str, ...], attribute_names: tuple[str, ...]) -> tuple[str, ...]:
+    for index, name in enumerate(names):
+        if name not in attribute_names:
+            close = difflib.get_close_matches(name, attribute_names, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise DataError(
+                f"data.{field}: attribute {name!r} is unknown; {hint}"
+                f"known: {', '.join(attribute_names)}"
+            )
+        if name in names[:index]:
+            raise DataError(f"data.{field}: attribute {name!r} is given twice")
+    return names
+
+
+def check_source(config: DataConfig) -> tuple[str, ...]:
+    """Checks everything about the data that can be checked without decoding an image.
+
+    Files are there and parse, attributes are known, no split is empty.
+
+    Returns:
+        The source's attribute names.
+
+    Raises:
+        DataError: Naming the path or field and what is allowed.
+    """
+    source = make_source(config)
+    source.check()
+    resolve_attributes(config, source.attribute_names)
+    make_splits(
+        config.split,
+        config.fractions,
+        config.seed,
+        len(source),
+        source.identities(),
+        source.partition(),
+    )
+    return source.attribute_names
+
+
+def load_dataset(
+    config: DataConfig,
+    cache_dir: Path,
+    verify: bool = False,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Opens the data of a study, building its image store first if it is not there.
+
+    Args:
+        config: Which images, at what size, split how.
+        cache_dir: Folder of the image stores.
+        verify: Whether to hash the whole store rather than check structure and sizes alone. Done
+            once per node before the trials start, it spares each of them the reading.
+        progress: Called with (images done, images in all) while a store is built.
+
+    Raises:
+        DataError: The source's files, an attribute name or a split cannot be used.
+    """
+    source = make_source(config)
+    utility, private = resolve_attributes(config, source.attribute_names)
+    store = prepare_store(source, config.height, config.width, cache_dir, progress, verify)
+    splits = make_splits(
+        config.split,
+        config.fractions,
+        config.seed,
+        len(store),
+        store.identities,
+        store.partition,
+    )
+    _warn_if_constant(store, splits, utility + private)
+    return Dataset(config, store, splits, store.attribute_names, utility, private)
+
+
+def _warn_if_constant(store: ImageStore, splits: Splits, names: tuple[str, ...]) -> None:
+    """An attribute with one value in a split has an MCC of 0 there, whatever is predicted."""
+    for split in SPLIT_NAMES:
+        labels = store.labels[splits.rows(split)]
+        varies = labels.min(axis=0) != labels.max(axis=0)
+        flat = [name for name in names if not varies[store.attribute_names.index(name)]]
+        if flat:
+            warnings.warn(
+                f"attributes with a single value in the {split!r} split ({len(labels)} images): "
+                f"{', '.join(flat)}",
+                stacklevel=3,
+            )

@@ -1,0 +1,58 @@
+"""The loss terms of the methods, one function each, named as in methods section 2.
+
+Reconstruction and image arguments are float tensors [B, 3, H, W] in [0, 1]; classifiers and
+discriminators hand over logits (never probabilities: no sigmoid is applied twice).
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def pixel_loss(reconstruction: Tensor, image: Tensor) -> Tensor:
+    """`L_p = |Dec(z) - x|^2`, mean over batch, channels and pixels (Xiao, eq. 1 and 7)."""
+    return F.mse_loss(reconstruction, image)
+
+
+def perceptual_loss(reconstructed: Sequence[Tensor], original: Sequence[Tensor]) -> Tensor:
+    """`L_perc = |g(Dec(z)) - g(x)|^2`: mean per layer of g, averaged over layers (Xiao, eq. 4)."""
+    layers = [F.mse_loss(a, b) for a, b in zip(reconstructed, original, strict=True)]
+    return torch.stack(layers).mean()
+
+
+def adversarial_loss(fake_logits: Tensor, saturating: bool = True) -> Tensor:
+    """`L_adv = log(1 - D(Dec(z)))`, which the decoder minimises (Xiao, eq. 2).
+
+    Args:
+        fake_logits: D's logits of reconstructions, [B].
+        saturating: False gives the non-saturating `-log D(Dec(z))` instead.
+    """
+    # log(1 - sigmoid(s)) = -softplus(s); -log sigmoid(s) = softplus(-s).
+    return -F.softplus(fake_logits).mean() if saturating else F.softplus(-fake_logits).mean()
+
+
+def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Minus `log D(x) + log(1 - D(Dec(z)))`, which D minimises (Xiao, eq. 3)."""
+    return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+
+
+def utility_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """`L_u`: binary cross-entropy of the logits, averaged over attributes (Xiao, eq. 6)."""
+    return F.binary_cross_entropy_with_logits(logits, labels)
+
+
+def balanced_attribute_loss(logits: Tensor, labels: Tensor, positive_rate: Tensor) -> Tensor:
+    """Cross-entropy with both classes of each attribute weighted to count the same.
+
+    Attribute attackers are scored by balanced accuracy, so they train for it: without the weights
+    an attacker of a rare attribute would answer "no" to everyone and look harmless.
+
+    Args:
+        logits: [B, A].
+        labels: [B, A] in {0, 1}.
+        positive_rate: [A], each attribute's rate in the public split, in (0, 1).
+    """
+    weight = torch.where(labels > 0.5, 0.5 / positive_rate, 0.5 / (1 - positive_rate))
+    return F.binary_cross_entropy_with_logits(logits, labels, weight=weight)

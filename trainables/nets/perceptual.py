@@ -1,0 +1,135 @@
+"""The network `g` of the perceptual terms (Xiao, eq. 4 and 8), frozen and pluggable.
+
+Xiao uses conv1 to conv5 of an ImageNet VGG-16; `Vgg16Features` reads those weights from a file.
+Where there is none, `public_features` trains a small ResNet to predict attributes on the public
+split, which the attacker holds anyway. Which one was used is a logged parameter.
+"""
+
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from torch import Tensor, nn
+from torchvision.models import vgg16
+
+from trainables.checkpoint import load_state, save_state
+from trainables.data.batches import RandomBatches
+from trainables.data.dataset import Dataset
+from trainables.losses import utility_loss
+from trainables.nets.backbones import backbone_stages, head, initialise, stage_channels
+from trainables.nets.config import ModelConfig
+from trainables.seeding import config_hash, derive_seed
+
+PUBLIC_STEPS = 400
+PUBLIC_BATCH = 64
+PUBLIC_WIDTH = 0.25
+_VGG_TAPS = (3, 8, 15, 22, 29)
+"""Indices, in torchvision's `features`, of the last ReLU of conv1 to conv5."""
+
+
+class PublicFeatures(nn.Module):
+    """Feature maps of a small ResNet-18 at `conv1` to `conv4`, images [B, 3, H, W] to a list."""
+
+    def __init__(self, num_attributes: int) -> None:
+        super().__init__()
+        config = ModelConfig(backbone="resnet18", width=PUBLIC_WIDTH)
+        stages = backbone_stages(config)
+        self.stages = nn.ModuleList(stages[name] for name in ("conv1", "conv2", "conv3", "conv4"))
+        self.head = nn.Sequential(*head(stage_channels(config)["conv4"], 64, num_attributes))
+        initialise(self)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Returns the maps at `conv1` to `conv4`."""
+        features = []
+        x = images
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        return features
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Attribute logits, [B, A]; used to train the features."""
+        out: Tensor = self.head(self(images)[-1].mean(dim=(2, 3)))
+        return out
+
+
+class Vgg16Features(nn.Module):
+    """conv1 to conv5 of VGG-16 with ImageNet weights in torchvision's layout."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, weights: Path) -> None:
+        super().__init__()
+        if not weights.is_file():
+            raise ValueError(f"model.perceptual_weights: no file at {weights}")
+        state = {
+            name.removeprefix("features."): value
+            for name, value in load_state(weights).items()
+            if name.startswith("features.")
+        }
+        self.features = vgg16(weights=None).features
+        self.features.load_state_dict(state)
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Returns the maps of conv1 to conv5 for images in [0, 1]."""
+        features = []
+        x = (images - self.mean) / self.std
+        for index, layer in enumerate(self.features[: _VGG_TAPS[-1] + 1]):
+            x = layer(x)
+            if index in _VGG_TAPS:
+                # The next ReLU in torchvision's list works in place; keep our own copy.
+                features.append(x.clone())
+        return features
+
+
+def _freeze(module: nn.Module, device: torch.device) -> nn.Module:
+    return module.to(device).eval().requires_grad_(False)
+
+
+def build_perceptual(
+    config: ModelConfig, dataset: Dataset, cache_dir: Path, device: torch.device
+) -> nn.Module:
+    """Returns `g`, frozen and in evaluation mode, training and caching it first if needed."""
+    if config.perceptual == "vgg16" and config.perceptual_weights is not None:
+        return _freeze(Vgg16Features(config.perceptual_weights), device)
+    return _freeze(public_features(dataset, cache_dir), device)
+
+
+def public_features(dataset: Dataset, cache_dir: Path) -> PublicFeatures:
+    """Trains `g` on the public split once per (data, split) and reads it from the cache after."""
+    key = config_hash(
+        {
+            "data": dataset.content_hash,
+            "splits": dataset.splits.hash,
+            "steps": PUBLIC_STEPS,
+            "width": PUBLIC_WIDTH,
+        }
+    )
+    path = cache_dir / f"perceptual-{key}.pt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed("perceptual", key))
+            features = PublicFeatures(len(dataset.attribute_names))
+            if path.exists():
+                features.load_state_dict(load_state(path))
+                return features
+            _train(features, dataset, derive_seed("perceptual batches", key))
+        save_state(features.state_dict(), path)
+    return features
+
+
+def _train(features: PublicFeatures, dataset: Dataset, seed: int) -> None:
+    rows = dataset.rows("public")
+    store = dataset.store
+    batches = RandomBatches(store.images, store.labels, rows, min(PUBLIC_BATCH, len(rows)), seed)
+    optimiser = torch.optim.Adam(features.parameters(), lr=1e-3)
+    features.train()
+    for _ in range(PUBLIC_STEPS):
+        batch = batches.next()
+        optimiser.zero_grad(set_to_none=True)
+        utility_loss(features.logits(batch.images), batch.labels).backward()
+        optimiser.step()

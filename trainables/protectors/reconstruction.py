@@ -1,0 +1,179 @@
+"""Adversarial reconstruction learning (Xiao): an encoder that a decoder cannot undo.
+
+Each round first lets the adversary learn to invert the encoder as it stands, on public images,
+then moves the encoder and `f`, on private images, towards utility and away from what the decoder
+reconstructs (Xiao, eq. 5 and 9).
+"""
+
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from trainables.losses import (
+    adversarial_loss,
+    discriminator_loss,
+    perceptual_loss,
+    pixel_loss,
+    utility_loss,
+)
+from trainables.nets.backbones import base_channels
+from trainables.nets.decoders import build_decoder, build_discriminator
+from trainables.nets.modes import frozen
+from trainables.protectors.base import NextBatch, Protector, Setting
+from trainables.protectors.config import ProtectorConfig
+
+
+class ReconstructionConfig(ProtectorConfig):
+    """Settings of the reconstruction defence.
+
+    Attributes:
+        lambda1: Weight of the negative pixel loss in the protector's objective.
+        lambda2: Weight of the negative perceptual loss in the protector's objective.
+        mu1: Weight of the adversarial (GAN) loss in the adversary's objective.
+        mu2: Weight of the perceptual loss in the adversary's objective.
+        adversary_steps: Adversary updates before each protector update.
+        adversary_lr: The adversary's rate, constant.
+        warmup: Rounds at the start in which λ1 = λ2 = 0: the adversary learns to invert an encoder
+            that does not defend yet, so that what the encoder then runs from can follow.
+        saturating: True for `log(1 - D)` as printed in the paper, False for `-log D`.
+    """
+
+    name: Literal["reconstruction"] = "reconstruction"
+    lambda1: float = Field(default=1.0, ge=0)
+    lambda2: float = Field(default=0.0, ge=0)
+    mu1: float = Field(default=0.0, ge=0)
+    mu2: float = Field(default=0.0, ge=0)
+    adversary_steps: int = Field(default=1, ge=1)
+    adversary_lr: float = Field(default=1e-3, gt=0)
+    warmup: int = Field(default=0, ge=0)
+    saturating: bool = True
+
+    @property
+    def needs_perceptual(self) -> bool:
+        """Whether any term uses `g`."""
+        return self.lambda2 > 0 or self.mu2 > 0
+
+
+class Reconstruction(Protector):
+    """Protector and adversary of Xiao, in training.
+
+    Modes, which are part of the method: during the adversary's update the encoder is in evaluation
+    mode, as every later attacker finds it. During the protector's update the encoder and `f` are
+    in training mode, and the decoder normalises by the batch at hand without moving its running
+    statistics, so that the encoder cannot escape it by merely shifting or scaling its outputs.
+    """
+
+    config: ReconstructionConfig
+
+    def __init__(self, config: ReconstructionConfig, setting: Setting) -> None:
+        super().__init__(config, setting)
+        if config.needs_perceptual and setting.perceptual is None:
+            raise ValueError("lambda2 or mu2 is above 0, but no perceptual network was given")
+        base = base_channels(setting.model)
+        self.decoder = build_decoder(setting.code, setting.height, setting.width, base).to(
+            setting.device
+        )
+        self.decoder_optimiser = torch.optim.Adam(self.decoder.parameters(), config.adversary_lr)
+        self.discriminator: nn.Module | None = None
+        self.discriminator_optimiser: torch.optim.Optimizer | None = None
+        if config.mu1 > 0:
+            self.discriminator = build_discriminator(base).to(setting.device)
+            self.discriminator_optimiser = torch.optim.Adam(
+                self.discriminator.parameters(), config.adversary_lr
+            )
+
+    def update(self, private: NextBatch, public: NextBatch) -> dict[str, Tensor]:
+        """`adversary_steps` adversary updates, each on a batch of its own, then the protector's."""
+        terms: dict[str, Tensor] = {}
+        for _ in range(self.config.adversary_steps):
+            terms = self.adversary_update(public().images)
+        batch = private()
+        terms.update(self.protector_update(batch.images, self.utility_labels(batch)))
+        return terms
+
+    def adversary_update(self, images: Tensor) -> dict[str, Tensor]:
+        """`min_Dec L_p + μ1 L_adv + μ2 L_perc` on public images, `Enc` and `f` fixed (eq. 5)."""
+        self.encoder.eval()
+        with torch.no_grad():
+            codes = self.encoder(images)
+        self.decoder.train()
+        rebuilt = self.decoder(codes)
+        terms = {"adversary_pixel_loss": pixel_loss(rebuilt, images)}
+        loss = terms["adversary_pixel_loss"]
+        if self.config.mu2 > 0:
+            terms["adversary_perceptual_loss"] = self._perceptual(rebuilt, images)
+            loss = loss + self.config.mu2 * terms["adversary_perceptual_loss"]
+        if self.discriminator is not None:
+            terms["discriminator_loss"] = self._discriminator_update(images, rebuilt.detach())
+            with frozen(self.discriminator, batch_statistics=False):
+                logits = self.discriminator(rebuilt)
+            terms["adversary_adversarial_loss"] = adversarial_loss(logits, self.config.saturating)
+            loss = loss + self.config.mu1 * terms["adversary_adversarial_loss"]
+        self.decoder_optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.decoder_optimiser.step()
+        return {name: term.detach() for name, term in terms.items()}
+
+    def protector_update(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """`min_{Enc,f} L_u - λ1 L_p - λ2 L_perc` on private images, `Dec` fixed (eq. 9)."""
+        self.encoder.train()
+        self.head.train()
+        codes = self.encoder(images)
+        terms = {"utility_loss": utility_loss(self.head(codes), labels)}
+        loss = terms["utility_loss"]
+        lambda1, lambda2 = self._weights()
+        if lambda1 > 0 or lambda2 > 0:
+            with frozen(self.decoder, batch_statistics=True):
+                rebuilt = self.decoder(codes)
+            if lambda1 > 0:
+                terms["protector_pixel_loss"] = pixel_loss(rebuilt, images)
+                loss = loss - lambda1 * terms["protector_pixel_loss"]
+            if lambda2 > 0:
+                terms["protector_perceptual_loss"] = self._perceptual(rebuilt, images)
+                loss = loss - lambda2 * terms["protector_perceptual_loss"]
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return {name: term.detach() for name, term in terms.items()}
+
+    def _weights(self) -> tuple[float, float]:
+        if self.rounds < self.config.warmup:
+            return 0.0, 0.0
+        return self.config.lambda1, self.config.lambda2
+
+    def _perceptual(self, rebuilt: Tensor, images: Tensor) -> Tensor:
+        network = self.setting.perceptual
+        assert network is not None, "checked when the protector was built"
+        with torch.no_grad():
+            original = network(images)
+        return perceptual_loss(network(rebuilt), original)
+
+    def _discriminator_update(self, real: Tensor, fake: Tensor) -> Tensor:
+        """`max_D log D(x) + log(1 - D(x̂))` (eq. 3)."""
+        assert self.discriminator is not None
+        assert self.discriminator_optimiser is not None
+        loss = discriminator_loss(self.discriminator(real), self.discriminator(fake))
+        self.discriminator_optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.discriminator_optimiser.step()
+        return loss.detach()
+
+    def in_loop_decoder(self) -> nn.Module:
+        """The decoder the encoder was trained against."""
+        return self.decoder
+
+    def nets(self) -> dict[str, nn.Module]:
+        """Encoder, `f`, decoder and, with μ1 > 0, the discriminator."""
+        nets = {**super().nets(), "decoder": self.decoder}
+        if self.discriminator is not None:
+            nets["discriminator"] = self.discriminator
+        return nets
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """The protector's, the decoder's and, with μ1 > 0, the discriminator's."""
+        optimisers: dict[str, Any] = {**super().optimisers(), "decoder": self.decoder_optimiser}
+        if self.discriminator_optimiser is not None:
+            optimisers["discriminator"] = self.discriminator_optimiser
+        return optimisers

@@ -1,0 +1,105 @@
+"""When an attacker has learned all it can: one rule for every attacker.
+
+Pittaluga, section 4.1: train at the initial rate until the score stops improving, divide the rate
+by ten once, train until it stops again, keep the best weights. An attacker that ran out of steps
+first is *unsaturated*: its leakage is a lower bound and is marked as such.
+"""
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from pydantic import Field
+
+from trainables.settings import Settings
+
+Verdict = Literal["train", "decay", "stop"]
+
+
+class SaturationConfig(Settings):
+    """The saturation rule.
+
+    Attributes:
+        lr: Initial rate.
+        lr_decay: What the rate is multiplied by, once, when the score first stops improving.
+        min_delta: Improvement of the selection score that counts as one.
+        patience: Evaluations without an improvement before the score counts as saturated.
+        evaluate_every: Steps between evaluations on the selection split.
+        max_steps: Budget; reaching it leaves the attacker unsaturated.
+    """
+
+    lr: float = Field(default=1e-3, gt=0)
+    lr_decay: float = Field(default=0.1, gt=0, le=1)
+    min_delta: float = Field(default=0.002, ge=0)
+    patience: int = Field(default=4, ge=1)
+    evaluate_every: int = Field(default=50, ge=1)
+    max_steps: int = Field(default=4000, ge=1)
+
+
+@dataclass
+class SaturationMonitor:
+    """Follows one attacker's selection score and says what to do next.
+
+    Attributes:
+        config: The rule.
+        best: Best score so far; -inf before the first evaluation.
+        best_step: Step at which the best weights stood.
+        reference: Score the next improvement is measured from. It only moves by `min_delta` or
+            more, so that a slow but steady climb still counts as improvement.
+        stale: Evaluations since the reference last moved.
+        decayed: Whether the rate has been lowered.
+        saturated: Whether both phases ended by the rule.
+        curve: (step, selection score, rate) of every evaluation.
+    """
+
+    config: SaturationConfig
+    best: float = -math.inf
+    best_step: int = 0
+    reference: float = -math.inf
+    stale: int = 0
+    decayed: bool = False
+    saturated: bool = False
+    curve: list[tuple[int, float, float]] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate in force."""
+        return self.config.lr * (self.config.lr_decay if self.decayed else 1.0)
+
+    def update(self, step: int, score: float) -> tuple[bool, Verdict]:
+        """Takes one evaluation; returns (is this the best so far, what to do next).
+
+        Raises:
+            ValueError: If the score is not finite.
+        """
+        if not math.isfinite(score):
+            raise ValueError(f"the selection score at step {step} is {score}")
+        self.curve.append((step, score, self.rate))
+        improved = score > self.best
+        if improved:
+            self.best, self.best_step = score, step
+        if score >= self.reference + self.config.min_delta or math.isinf(self.reference):
+            self.reference, self.stale = score, 0
+        else:
+            self.stale += 1
+        if self.stale >= self.config.patience:
+            if self.decayed:
+                self.saturated = True
+                return improved, "stop"
+            self.decayed, self.stale = True, 0
+            # The second phase starts from the best weights and must beat the best score.
+            self.reference = self.best
+            return improved, "stop" if step >= self.config.max_steps else "decay"
+        return improved, "stop" if step >= self.config.max_steps else "train"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the rule itself."""
+        state = asdict(self)
+        del state["config"]
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what `state_dict` returned."""
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.curve = [tuple(point) for point in self.curve]  # type: ignore[misc]
