@@ -1,0 +1,94 @@
+"""Rebuilds what the analysis makes of a study: `python -m analysis STUDY`."""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.drawing import save_figure
+from analysis.load import AnalysisError, StudyTables, load_study
+from analysis.report import draw_figures, write_report
+from analysis.tables import summary, write_tables
+
+
+def rebuild(study: str, results_dir: Path, tracking_uri: str) -> tuple[Path, dict[str, Any]]:
+    """Rebuilds tables, figures and report of a study under `results_dir/study/`.
+
+    Writes `encoders.parquet`, `attacks.parquet`, `frontier.parquet`, `figures/*.png`,
+    `figures/*.svg` and `report.html`, and `study.yaml` if it is not there but in MLflow.
+
+    Args:
+        study: Name of the study.
+        results_dir: The results folder, which holds one folder per study.
+        tracking_uri: MLflow's address.
+
+    Returns:
+        Path of the report, and the summary of `analysis.tables.summary`.
+
+    Raises:
+        AnalysisError: There is no such study, or MLflow cannot be read.
+    """
+    tables = load_study(study, tracking_uri)
+    out_dir = Path(results_dir) / study
+    write_tables(tables, out_dir)
+    _copy_config(tables, out_dir)
+    figures = draw_figures(tables)
+    for name, figure in figures.items():
+        if not name.endswith("-narrow"):
+            save_figure(figure, out_dir / "figures", name)
+    return write_report(tables, out_dir, figures), summary(tables)
+
+
+def _copy_config(tables: StudyTables, out_dir: Path) -> None:
+    stored = tables.artifact(tables.run_id, "study.yaml")
+    if stored is not None and not (out_dir / "study.yaml").exists():
+        shutil.copyfile(stored, out_dir / "study.yaml")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code: 0, or 2 for bad input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis",
+        description="Rebuild the tables, figures and report of a study from what MLflow holds.",
+    )
+    parser.add_argument("study", metavar="STUDY", help="name of the study")
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="DIR",
+        help="results folder; everything is written to DIR/STUDY/ (default: results)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tracking-uri", metavar="URI",
+        help="MLflow's address (default: $MLFLOW_TRACKING_URI, else sqlite:///DIR/mlflow.db)",
+    )  # fmt: skip
+    options = parser.parse_args(arguments)
+    results = options.results.resolve()
+    uri = (
+        options.tracking_uri
+        or os.environ.get("MLFLOW_TRACKING_URI")
+        or f"sqlite:///{results / 'mlflow.db'}"
+    )
+    # MLflow would try for minutes to reach a server that is not there.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    try:
+        report, facts = rebuild(options.study, results, uri)
+    except AnalysisError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(
+        f"{facts['num_verified']} of {facts['num_encoders']} encoders verified, "
+        f"{facts['frontier_size']} on the frontier, hypervolume {facts['hypervolume']:.3f}"
+    )
+    made = ["encoders.parquet", "attacks.parquet", "frontier.parquet", "study.yaml"]
+    paths = [report.parent / name for name in made]
+    for path in [*paths, *sorted((report.parent / "figures").iterdir()), report]:
+        if path.exists():
+            print(f"wrote {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

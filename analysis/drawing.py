@@ -1,0 +1,74 @@
+"""What all figures share: colours, marks, sizes, and how a figure becomes a file."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+INK, SOFT, FAINT = "#22252a", "#6b7078", "#d9dce1"
+CUT_STYLES = {
+    "conv1": ("#0072B2", "o"),
+    "conv2": ("#56B4E9", "s"),
+    "conv3": ("#009E73", "^"),
+    "conv4": ("#E69F00", "D"),
+    "avgpool": ("#D55E00", "v"),
+    "fc": ("#CC79A7", "P"),
+}
+OTHER_CUT = ("#6b7078", "h")
+LINES: list[tuple[str, Any]] = [
+    (colour, style)
+    for style in ("-", "--", ":")
+    for colour in ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#22252a")
+]
+STYLE: Any = {  # matplotlib types the keys as a literal of its 300 settings
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "axes.edgecolor": SOFT,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "text.color": INK,
+    "legend.frameon": False,
+    "svg.hashsalt": "cutpoint",  # the same figure is the same file
+}
+
+WIDE, NARROW = (7.4, 4.7), (4.0, 4.9)
+"""Inches: for a page, and for a phone, where a shrunken page would be unreadable."""
+
+
+def single_axes(size: tuple[float, float]) -> tuple[Figure, Axes]:
+    """A figure of one pair of axes with a faint grid, `size` in inches."""
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots()
+    axes.grid(color=FAINT, linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    return figure, axes
+
+
+def render(figure: Figure, form: str) -> bytes:
+    """The figure as a `png` (160 dots per inch) or `svg` file, the same bytes every time."""
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if form == "svg" else {"Software": None}
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format=form, dpi=160, metadata=metadata)
+    return buffer.getvalue()
+
+
+def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Writes `name.png` and `name.svg` to a folder, which is made if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for form in ("png", "svg"):
+        path = folder / f"{name}.{form}"
+        path.write_bytes(render(figure, form))
+        paths.append(path)
+    return paths

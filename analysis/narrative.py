@@ -1,0 +1,193 @@
+"""The report's sentences: what was asked, what came out, and how sure that is.
+
+Every sentence is made from the study's own numbers and says nothing they do not carry.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from analysis.load import StudyTables
+from analysis.records import encoder_labels
+
+
+def asked(tables: StudyTables) -> list[str]:
+    """What the study was about, as far as its configuration and runs say."""
+    data, model = _part(tables, "data"), _part(tables, "model")
+    question = (
+        "An encoder turns a client's image into a code that a service can use. How much of the "
+        "image, and of its private attributes, can an attacker still recover from the code once it "
+        "has retrained on the frozen encoder, and what does preventing that cost the service?"
+    )
+    sentences = [question]
+    utility = tables.data.get("utility") or data.get("utility")
+    private = tables.data.get("private") or data.get("private")
+    facts = []
+    if utility:
+        facts.append(f"The service predicts {_names(utility)}")
+    if private:
+        facts.append(f"{_names(private)} {'is' if _count(private) == 1 else 'are'} private")
+    if data.get("source"):
+        facts.append(f"the images are {data['source']} at {_size(data.get('image_size'))}")
+    if facts:
+        text = "; ".join(facts)
+        sentences.append(text[0].upper() + text[1:] + ".")
+    attackers = _retrained(tables)
+    if attackers:
+        backbone = f"{model['backbone']} encoder" if model.get("backbone") else "encoder"
+        sentences.append(
+            f"Each {backbone} was frozen and attacked by {_plural(len(attackers), 'attacker')} "
+            f"trained from scratch ({', '.join(attackers)}); its leakage is that of the worst."
+        )
+    return sentences
+
+
+def answered(tables: StudyTables, facts: dict[str, Any]) -> list[str]:
+    """What came out; `facts` is `analysis.tables.summary` of the same study."""
+    if facts["num_encoders"] == 0:
+        return ["No encoder has been trained yet."]
+    if facts["frontier_size"] == 0:
+        return ["No encoder has been verified yet, so there is no answer so far."]
+    labels = encoder_labels(tables.encoders)
+    sentences = [_trade_sentence(facts["best_trade"], labels, facts["max_utility_loss"])]
+    bound = facts["best_trade_lower_bound"]
+    if bound and (facts["best_trade"] or {}).get("encoder_id") != bound["encoder_id"]:
+        looks = "looks better still" if facts["best_trade"] else "seems to leak less"
+        sentences.append(
+            f"Encoder {labels[bound['encoder_id']]} {looks} (at least {bound['leakage']:.3f} at "
+            f"mean MCC {bound['utility']:.3f}), but an attacker ran out of its budget on it: that "
+            "is a lower bound and does not count as privacy."
+        )
+    sentences.append(
+        f"{_plural(facts['frontier_size'], 'encoder')} of {facts['num_verified']} verified "
+        f"{'lies' if facts['frontier_size'] == 1 else 'lie'} on the frontier; together they "
+        f"command a hypervolume of {facts['hypervolume']:.3f} (1 would be perfect utility without "
+        "any leakage)."
+    )
+    if facts["labels_leakage"] is not None:
+        sentences.append(
+            f"For reference, sending nothing but the true labels leaks "
+            f"{facts['labels_leakage']:.3f}, which any encoder of perfect utility gives away."
+        )
+    if facts["median_saturation_gap"] is not None:
+        sentences.append(_gap_sentence(facts))
+    return sentences
+
+
+def how_sure(tables: StudyTables, facts: dict[str, Any]) -> list[str]:
+    """What limits the answer: saturation, public images, seeds, failures, what is not done."""
+    sentences = []
+    if facts["num_attacks"]:
+        if facts["num_unsaturated_attacks"]:
+            sentences.append(
+                f"{facts['num_unsaturated_attacks']} of {facts['num_attacks']} attacks ran out of "
+                "their budget before they saturated, so the leakage of "
+                f"{_plural(facts['num_unsaturated_encoders'], 'encoder')}, "
+                f"{facts['frontier_num_unsaturated']} of them on the frontier, is a lower bound "
+                "(drawn hollow)."
+            )
+        else:
+            sentences.append(
+                f"All {facts['num_attacks']} attacks trained until they saturated."
+                if facts["num_attacks"] > 1
+                else "The one attack trained until it saturated."
+            )
+    if facts["num_unsaturated_references"]:
+        sentences.append(
+            f"{_plural(facts['num_unsaturated_references'], 'attack')} on the floor and ceiling "
+            "encoders did not saturate: a ceiling may be too low, and leakages then too high."
+        )
+    if facts["num_public"] is not None:
+        sentences.append(
+            f"The attackers had {facts['num_public']:,.0f} public images to train on; an attacker "
+            "with more may find more."
+        )
+    seeds = tables.attacks.loc[tables.attacks["attacker"].isin(_retrained(tables)), "seed"]
+    if facts["num_attacks"] and seeds.notna().any():
+        sentences.append(
+            f"Every encoder was trained once and attacked with {_plural(seeds.nunique(), 'seed')} "
+            "per attacker: small differences between encoders may be chance."
+        )
+    lost = facts["num_failed"] + facts["num_collapsed"] + facts["num_not_finite"]
+    if lost:
+        sentences.append(
+            f"{lost} of {facts['num_encoders']} encoders failed, diverged, collapsed or have no "
+            "finite measure and are left out; the reasons are listed below."
+        )
+    if facts["num_running"]:
+        sentences.append(
+            f"The study is not complete: {_plural(facts['num_running'], 'encoder')} of "
+            f"{facts['num_encoders']} not yet verified."
+        )
+    return sentences
+
+
+def _trade_sentence(trade: dict[str, Any] | None, labels: dict[str, str], limit: float) -> str:
+    if trade is None:
+        return (
+            "No defended encoder with saturated attackers leaks less than the undefended one at a "
+            f"loss of at most {limit:g} mean MCC."
+        )
+    share = trade["leakage_drop"] / trade["undefended_leakage"]
+    loss = trade["utility_loss"]
+    cost = f"a loss of {loss:.3f}" if loss > 0 else f"a gain of {-loss:.3f}"
+    against = "" if trade["cut_point"] == trade["undefended_cut_point"] else (
+        ", the undefended encoder of its own cut not being there"
+    )  # fmt: skip
+    where = f" at {trade['undefended_cut_point']}" if trade["undefended_cut_point"] else ""
+    own = f" (cut at {trade['cut_point']})" if trade["cut_point"] else ""
+    return (
+        f"The undefended encoder{where} leaks {trade['undefended_leakage']:.3f} at a mean MCC of "
+        f"{trade['undefended_utility']:.3f}; encoder {labels[trade['encoder_id']]}{own} leaks "
+        f"{trade['leakage']:.3f}, {share:.0%} less, at {cost} in mean MCC{against}."
+    )
+
+
+def _gap_sentence(facts: dict[str, Any]) -> str:
+    median, largest = facts["median_saturation_gap"], facts["max_saturation_gap"]
+    if median > 0:
+        return (
+            f"During training encoders looked more private than they were: retrained attackers "
+            f"found {median:.3f} more leakage than the in-loop adversary in the median and up to "
+            f"{largest:.3f} more."
+        )
+    return (
+        f"Retrained attackers found no more than the in-loop adversary in the median (difference "
+        f"{median:+.3f}, largest {largest:+.3f})."
+    )
+
+
+def _retrained(tables: StudyTables) -> list[str]:
+    """Attackers that were trained on a frozen encoder, by name."""
+    names = tables.attacks["attacker"]
+    return sorted(set(names[names != "in_loop"]) - {""})
+
+
+def _part(tables: StudyTables, name: str) -> dict[str, Any]:
+    part = tables.config.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _count(names: Any) -> int:
+    return 1 if isinstance(names, str) else len(names)
+
+
+def _names(names: Any) -> str:
+    if names == "all":
+        return "all attributes that are not private"
+    if isinstance(names, str):
+        return names
+    names = [str(name) for name in names]
+    if len(names) > 8:
+        return f"{len(names)} attributes"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _size(size: Any) -> str:
+    if isinstance(size, list | tuple) and len(size) == 2:
+        return f"{size[0]} × {size[1]} pixels"
+    return f"{size} × {size} pixels" if pd.api.types.is_number(size) else "their own size"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

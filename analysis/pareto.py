@@ -1,0 +1,78 @@
+"""The frontier of utility against leakage, and the area it commands.
+
+Utility is to be large, leakage small. Both functions follow the same rules:
+
+- A point with a NaN or an infinity in either value is never on the frontier, dominates nothing and
+  adds no area: an encoder that was not measured proves nothing.
+- A point dominates another if it is at least as good in both values and better in one; so of two
+  points with equal utility the one that leaks more is dominated.
+- Exact duplicates do not dominate each other: all of them are on the frontier, or none.
+"""
+
+import moocore
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+MAXIMISE = [True, False]
+"""Utility up, leakage down."""
+
+
+def non_dominated(utility: ArrayLike, leakage: ArrayLike) -> NDArray[np.bool_]:
+    """Marks the points that no other point dominates.
+
+    Args:
+        utility: n values, larger is better (mean MCC, in [-1, 1]).
+        leakage: n values, smaller is better (in [0, 1]).
+
+    Returns:
+        n booleans; False for every point that is not finite.
+
+    Raises:
+        ValueError: The two are not vectors of one length.
+    """
+    points = _points(utility, leakage)
+    finite = np.isfinite(points).all(axis=1)
+    marked = np.zeros(len(points), dtype=bool)
+    if finite.any():
+        marked[finite] = moocore.is_nondominated(
+            points[finite], maximise=MAXIMISE, keep_weakly=True
+        )
+    return marked
+
+
+def hypervolume(
+    utility: ArrayLike, leakage: ArrayLike, reference: tuple[float, float] = (0.0, 1.0)
+) -> float:
+    """Area of what the points dominate, up to a reference point.
+
+    With the default reference, an encoder of perfect utility that leaks nothing commands an area
+    of 1. A point that is not better than the reference in both values (utility at or below 0, or
+    leakage at or above 1) adds nothing.
+
+    Args:
+        utility: n values, larger is better.
+        leakage: n values, smaller is better.
+        reference: (utility, leakage) of the worst point that is of any interest.
+
+    Returns:
+        The area, 0 for no points.
+
+    Raises:
+        ValueError: The two are not vectors of one length.
+    """
+    points = _points(utility, leakage)
+    better = (points[:, 0] > reference[0]) & (points[:, 1] < reference[1])
+    counted = points[np.isfinite(points).all(axis=1) & better]
+    if not len(counted):
+        return 0.0
+    return float(moocore.hypervolume(counted, ref=list(reference), maximise=MAXIMISE))
+
+
+def _points(utility: ArrayLike, leakage: ArrayLike) -> NDArray[np.float64]:
+    first, second = np.asarray(utility, dtype=float), np.asarray(leakage, dtype=float)
+    if first.ndim != 1 or first.shape != second.shape:
+        raise ValueError(
+            "utility and leakage must be vectors of one length, "
+            f"got shapes {first.shape} and {second.shape}"
+        )
+    return np.column_stack([first, second])

@@ -1,0 +1,224 @@
+"""What each figure shows, as plain records: computed and tested apart from the drawing."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.load import StudyTables
+from analysis.tables import FRONTIER_ROLES, LEAKAGE, UTILITY, frontier, measured
+
+MAX_CURVE_PANELS = 12
+"""Encoders whose saturation curves are drawn; each costs two requests per attacker."""
+
+
+@dataclass(frozen=True)
+class EncoderPoint:
+    """One encoder in the utility-leakage plane.
+
+    Attributes:
+        label: Short name, the same in every figure and table of a report.
+        role: `undefended`, `searched` or `labels`.
+        cut_point: Name of the cut, empty if it has none.
+        utility: Mean MCC on the test split.
+        leakage: Worst verified leakage on the test split, in [0, 1].
+        saturated: Whether every attacker trained until it saturated; if not, the leakage is a
+            lower bound.
+        on_frontier: Whether no other encoder dominates it.
+    """
+
+    label: str
+    role: str
+    cut_point: str
+    utility: float
+    leakage: float
+    saturated: bool
+    on_frontier: bool
+
+
+@dataclass(frozen=True)
+class FrontierRecord:
+    """The frontier plot: points, the frontier's corners by rising utility, sample sizes."""
+
+    points: tuple[EncoderPoint, ...]
+    frontier: tuple[tuple[float, float], ...]
+    num_test: int | None
+    num_public: int | None
+
+
+@dataclass(frozen=True)
+class GapPoint:
+    """One encoder's leakage to the in-loop adversary and after verification, both in [0, 1]."""
+
+    label: str
+    role: str
+    cut_point: str
+    in_loop: float
+    verified: float
+    saturated: bool
+
+
+@dataclass(frozen=True)
+class GapRecord:
+    """The plot of in-loop against verified leakage."""
+
+    points: tuple[GapPoint, ...]
+    num_test: int | None
+
+
+@dataclass(frozen=True)
+class SaturationCurve:
+    """One attacker's training.
+
+    Attributes:
+        attacker: Label of the attacker.
+        seed: Its seed.
+        steps: Training steps at which it was evaluated, rising.
+        leakage: Leakage on the selection split at those steps, clipped to [0, 1].
+        rate_drop: Step from which its learning rate was lower, None if it never was.
+        saturated: Whether it stopped because it had saturated.
+    """
+
+    attacker: str
+    seed: int
+    steps: tuple[int, ...]
+    leakage: tuple[float, ...]
+    rate_drop: int | None
+    saturated: bool
+
+
+@dataclass(frozen=True)
+class SaturationPanel:
+    """The curves of all attackers of one encoder."""
+
+    label: str
+    curves: tuple[SaturationCurve, ...]
+
+
+def encoder_labels(encoders: pd.DataFrame) -> dict[str, str]:
+    """Short names of encoders by id.
+
+    Searched encoders are numbered in the order they started (`#1`, `#2`, …); the others go by
+    their role, an undefended one with its cut, and a number where a name would repeat.
+    """
+    labels: dict[str, str] = {}
+    num_searched = 0
+    for row in encoders.itertuples():
+        if row.role == "searched":
+            num_searched += 1
+            label = f"#{num_searched}"
+        elif row.role == "undefended":
+            label = f"undefended {row.cut_point}".strip()
+        else:
+            label = str(row.role)
+        repeats = sum(used == label or used.startswith(f"{label} (") for used in labels.values())
+        labels[str(row.encoder_id)] = f"{label} ({repeats + 1})" if repeats else label
+    return labels
+
+
+def images_per_split(data: dict[str, Any]) -> dict[str, int]:
+    """Numbers of images from the data's description (`split_sizes`); empty if not there."""
+    sizes = data.get("split_sizes")
+    if not isinstance(sizes, dict):
+        return {}
+    return {str(name): size for name, size in sizes.items() if isinstance(size, int)}
+
+
+def frontier_record(tables: StudyTables) -> FrontierRecord:
+    """Collects the frontier plot: every finite verified encoder and the `labels` point."""
+    encoders = tables.encoders
+    labels = encoder_labels(encoders)
+    best = frontier(encoders)
+    finite = encoders[[UTILITY, LEAKAGE]].map(math.isfinite).all(axis=1)
+    reference = (encoders["role"] == "labels") & (encoders["status"] == "verified") & finite
+    shown = encoders[measured(encoders) | reference]
+    points = tuple(
+        EncoderPoint(
+            label=labels[row["encoder_id"]],
+            role=row["role"],
+            cut_point=row["cut_point"],
+            utility=float(row[UTILITY]),
+            leakage=float(row[LEAKAGE]),
+            saturated=bool(row["saturated"] == 1),
+            on_frontier=row["encoder_id"] in set(best["encoder_id"]),
+        )
+        for _, row in shown.iterrows()
+    )
+    corners = sorted({(point.utility, point.leakage) for point in points if point.on_frontier})
+    num_public = shown["num_public"].max()
+    return FrontierRecord(
+        points=points,
+        frontier=tuple(corners),
+        num_test=images_per_split(tables.data).get("test"),
+        num_public=int(num_public) if pd.notna(num_public) else None,
+    )
+
+
+def gap_record(tables: StudyTables) -> GapRecord:
+    """Collects in-loop and verified leakage of the encoders that had an in-loop adversary."""
+    encoders = tables.encoders
+    labels = encoder_labels(encoders)
+    rows = encoders[measured(encoders) & np.isfinite(encoders["leakage/in_loop"])]
+    return GapRecord(
+        points=tuple(
+            GapPoint(
+                label=labels[row["encoder_id"]],
+                role=row["role"],
+                cut_point=row["cut_point"],
+                in_loop=float(row["leakage/in_loop"]),
+                verified=float(row[LEAKAGE]),
+                saturated=bool(row["saturated"] == 1),
+            )
+            for _, row in rows.iterrows()
+        ),
+        num_test=images_per_split(tables.data).get("test"),
+    )
+
+
+def saturation_panels(tables: StudyTables) -> tuple[SaturationPanel, ...]:
+    """Collects the attackers' curves of undefended encoders and of those on the frontier.
+
+    An attacker without a curve (the in-loop adversary, which is not trained again) or without a
+    usable floor and ceiling is left out, and so is an encoder without any curve.
+    """
+    encoders = tables.encoders
+    labels = encoder_labels(encoders)
+    undefended = encoders[(encoders["role"] == "undefended") & (encoders["status"] == "verified")]
+    ids = list(dict.fromkeys([*undefended["encoder_id"], *frontier(encoders)["encoder_id"]]))
+    panels = []
+    for encoder_id in ids[:MAX_CURVE_PANELS]:
+        rows = tables.attacks[tables.attacks["encoder_id"] == encoder_id]
+        rows = rows.sort_values(["attacker", "seed"])
+        curves = [_curve(tables, row) for _, row in rows.iterrows()]
+        present = tuple(curve for curve in curves if curve is not None)
+        if present:
+            panels.append(SaturationPanel(labels[encoder_id], present))
+    return tuple(panels)
+
+
+def _curve(tables: StudyTables, row: pd.Series) -> SaturationCurve | None:
+    span = row["ceiling"] - row["floor"]
+    if not (math.isfinite(span) and span > 0):
+        return None
+    history = tables.curve(row["run_id"], "train/selection")
+    history = history[np.isfinite(history["value"])]
+    if history.empty:
+        return None
+    rates = tables.curve(row["run_id"], "train/rate")
+    lower = rates[rates["value"] < rates["value"].max() * 0.99]
+    leakage = ((history["value"] - row["floor"]) / span).clip(0, 1)
+    return SaturationCurve(
+        attacker=row["attacker"],
+        seed=int(row["seed"]) if pd.notna(row["seed"]) else 0,
+        steps=tuple(int(step) for step in history["step"]),
+        leakage=tuple(float(value) for value in leakage),
+        rate_drop=None if lower.empty else int(lower["step"].iloc[0]),
+        saturated=row["saturated"] is True or row["saturated"] is np.True_,
+    )
+
+
+def judged(encoders: pd.DataFrame) -> pd.DataFrame:
+    """The encoders a study is about: undefended and searched, in whatever state."""
+    return encoders[encoders["role"].isin(FRONTIER_ROLES)]

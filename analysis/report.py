@@ -1,0 +1,196 @@
+"""One self-contained HTML page about a study, readable without any network."""
+
+import base64
+import hashlib
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+
+from analysis import narrative, report_tables
+from analysis.drawing import NARROW, render
+from analysis.figures import draw_frontier, draw_gap, draw_saturation
+from analysis.load import StudyTables
+from analysis.records import encoder_labels, frontier_record, gap_record, saturation_panels
+from analysis.tables import LEAKAGE, UTILITY, frontier, summary
+
+TEMPLATES = Path(__file__).parent / "templates"
+IN_ATTRIBUTE_TABLE = ("attributes", "utility", "private")
+"""Parts of the data's description that stand in a table of their own."""
+
+MAX_GRIDS = 40
+"""Encoders whose reconstructions are put into the page; the rest stay in MLflow."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One row of a reconstruction grid, as a data URI."""
+
+    label: str
+    image: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Reconstructions of one encoder: the originals, then one strip per attacker."""
+
+    label: str
+    caption: str
+    strips: tuple[Strip, ...]
+
+
+def draw_figures(tables: StudyTables) -> dict[str, Figure]:
+    """Draws every figure of a study that has data, by the name its file gets.
+
+    `frontier` is always there; `frontier-narrow` is the same for a phone.
+    """
+    points = frontier_record(tables)
+    figures = {
+        "frontier": draw_frontier(points),
+        "frontier-narrow": draw_frontier(points, size=NARROW),
+    }
+    gaps = gap_record(tables)
+    if gaps.points:
+        figures["in-loop-against-verified"] = draw_gap(gaps)
+        figures["in-loop-against-verified-narrow"] = draw_gap(gaps, size=(4.0, 4.4))
+    panels = saturation_panels(tables)
+    if panels:
+        figures["saturation"] = draw_saturation(panels)
+        figures["saturation-narrow"] = draw_saturation(panels, columns=1, panel_size=(3.6, 1.9))
+    return figures
+
+
+def write_report(
+    tables: StudyTables, out_dir: Path, figures: Mapping[str, Figure] | None = None
+) -> Path:
+    """Writes `report.html`.
+
+    Args:
+        tables: The study; whatever part of it is missing is left out or said to be missing.
+        out_dir: Folder to write to; made if it is not there.
+        figures: What `draw_figures` gave, if it was called already.
+
+    Returns:
+        Path of the page.
+    """
+    figures = draw_figures(tables) if figures is None else figures
+    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["breakable"] = _breakable
+    facts = summary(tables)
+    page = environment.get_template("report.html").render(
+        tables=tables,
+        facts=facts,
+        asked=narrative.asked(tables),
+        answered=narrative.answered(tables, facts),
+        how_sure=narrative.how_sure(tables, facts),
+        figures={name: _data_uri(render(figure, "svg"), "svg+xml") for name, figure in
+                 figures.items()},
+        encoder_table=report_tables.encoder_table(tables),
+        attack_table=report_tables.attack_table(tables),
+        references=report_tables.reference_table(tables),
+        grids=_grids(tables),
+        max_grids=MAX_GRIDS,
+        failures=report_tables.failures(tables),
+        config=yaml.safe_dump(tables.config, sort_keys=False, allow_unicode=True),
+        data=_flatten({k: v for k, v in tables.data.items() if k not in IN_ATTRIBUTE_TABLE}),
+        attributes=report_tables.attribute_table(tables),
+        style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
+        text_columns=report_tables.TEXT_COLUMNS,
+        duration=_duration(tables),
+        script=script,
+        # Only this script may run, even if text from outside were ever to slip through unescaped.
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )  # fmt: skip
+    out_dir.mkdir(parents=True, exist_ok=True)
+    path = out_dir / "report.html"
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(page, encoding="utf-8")
+    temporary.replace(path)
+    return path
+
+
+def _grids(tables: StudyTables) -> dict[str, list[Grid]]:
+    """Reconstructions: `first` those of undefended, labels and frontier encoders, then `more`."""
+    encoders, labels = tables.encoders, encoder_labels(tables.encoders)
+    rows = encoders[encoders["role"].isin(["undefended", "searched", "labels"])]
+    best = list(frontier(encoders)["encoder_id"])
+    first = [*rows.loc[rows["role"] != "searched", "encoder_id"], *best]
+    order = list(dict.fromkeys([*first, *rows["encoder_id"]]))[:MAX_GRIDS]
+    grids: dict[str, list[Grid]] = {"first": [], "more": []}
+    by_id = rows.set_index("encoder_id")
+    for encoder_id in order:
+        row = by_id.loc[encoder_id]
+        strips = _strips(tables, row["run_id"])
+        if strips:
+            values = [f"cut at {row['cut_point']}"] if row["cut_point"] else []
+            if math.isfinite(row[UTILITY]):
+                values.append(f"mean MCC {row[UTILITY]:.3f}")
+            if math.isfinite(row[LEAKAGE]):
+                values.append(f"worst leakage {row[LEAKAGE]:.3f}")
+            grid = Grid(labels[encoder_id], ", ".join(values), strips)
+            grids["first" if encoder_id in first else "more"].append(grid)
+    return grids
+
+
+def _strips(tables: StudyTables, run_id: str) -> tuple[Strip, ...]:
+    """The strips among a run's artifacts, originals first; else its ready-made grid, if any."""
+    names = [name for name in tables.artifact_names(run_id) if name.lower().endswith(".png")]
+    stems = {Path(name).stem: name for name in names}  # of equal names in folders, the last
+    ready_made = stems.pop("reconstructions", None)
+    originals = stems.pop("originals", None)
+    if originals and stems:
+        chosen = [("original", originals), *sorted(stems.items())]
+    else:
+        chosen = [("", ready_made)] if ready_made else []
+    strips = []
+    for label, name in chosen:
+        path = tables.artifact(run_id, name)
+        if path is not None:
+            strips.append(Strip(label, _data_uri(path.read_bytes(), "png")))
+    return tuple(strips)
+
+
+def _breakable(name: str) -> Markup:
+    """Escapes a name and lets a long one break after an underscore."""
+    return escape(name).replace("_", Markup("_<wbr>"))
+
+
+def _duration(tables: StudyTables) -> str:
+    """How long the study took, in words; empty while it runs."""
+    if tables.started is None or tables.ended is None:
+        return ""
+    minutes = (tables.ended - tables.started).total_seconds() / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def _flatten(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """Nested description as (dotted name, text) pairs; what is innermost stands in one row."""
+    if prefix and isinstance(value, dict) and not any(map(_is_nested, value.values())):
+        return [(prefix, ", ".join(f"{key} {item}" for key, item in value.items()))]
+    if isinstance(value, dict):
+        return [
+            pair
+            for key, item in value.items()
+            for pair in _flatten(item, f"{prefix}.{key}" if prefix else str(key))
+        ]
+    if isinstance(value, list | tuple):
+        return [(prefix, ", ".join(str(item) for item in value))]
+    return [(prefix, f"{value:.4g}" if isinstance(value, float) else str(value))]
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, dict | list | tuple)
+
+
+def _data_uri(content: bytes, form: str) -> str:
+    return f"data:image/{form};base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,180 @@
+"""From the stored runs to the Parquet tables, the frontier and the figures of the summary."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.load import StudyTables
+from analysis.pareto import hypervolume, non_dominated
+
+UTILITY = "utility/mean_mcc"
+LEAKAGE = "leakage/worst"
+FRONTIER_ROLES = ("undefended", "searched")
+"""Who may be on the frontier: `labels` cannot be deployed, floor and ceiling are measures."""
+
+MAX_UTILITY_LOSS = 0.05
+"""Mean MCC an encoder may lose against the undefended one and still count as a good trade."""
+
+
+def measured(encoders: pd.DataFrame) -> pd.Series:
+    """Marks the encoders that may be on the frontier: verified, of its roles, and finite."""
+    values = encoders[[UTILITY, LEAKAGE]].map(math.isfinite).all(axis=1)
+    allowed = encoders["role"].isin(FRONTIER_ROLES) & (encoders["status"] == "verified")
+    return (values & allowed).astype(bool)
+
+
+def frontier(encoders: pd.DataFrame) -> pd.DataFrame:
+    """The non-dominated encoders, by falling leakage; exact duplicates are all kept."""
+    rows = encoders[measured(encoders)]
+    marked = rows[non_dominated(rows[UTILITY], rows[LEAKAGE])]
+    return marked.sort_values([LEAKAGE, UTILITY, "encoder_id"], ascending=[False, False, True])
+
+
+def study_hypervolume(encoders: pd.DataFrame) -> float:
+    """Hypervolume of the encoders that may be on the frontier."""
+    rows = encoders[measured(encoders)]
+    return hypervolume(rows[UTILITY], rows[LEAKAGE])
+
+
+def is_saturated(encoders: pd.DataFrame) -> pd.Series:
+    """Marks the encoders whose attackers all trained until they saturated."""
+    return encoders["saturated"] == 1
+
+
+def is_defended(encoders: pd.DataFrame) -> pd.Series:
+    """Marks searched encoders; `reconstruction` without either of its λ is no defence."""
+    weights = encoders[["lambda1", "lambda2"]].fillna(0)
+    off = (encoders["protector"] == "none") | (
+        (encoders["protector"] == "reconstruction") & (weights == 0).all(axis=1)
+    )
+    return (encoders["role"] == "searched") & ~off
+
+
+def best_trade(encoders: pd.DataFrame, saturated_only: bool = True) -> dict[str, Any] | None:
+    """The defended encoder that lowers leakage most at a small loss of utility.
+
+    Each is compared with the undefended encoder of its own cut point, or, if that cut has none,
+    with the undefended encoder of the highest utility.
+
+    Args:
+        encoders: The table of encoders.
+        saturated_only: Leave out encoders with an attacker that ran out of its budget. Their
+            leakage is a lower bound, which is no reason to call them private.
+
+    Returns:
+        Both encoders' ids, utility and leakage, `leakage_drop` (> 0) and `utility_loss`
+        (≤ MAX_UTILITY_LOSS, negative for a gain); None if no encoder qualifies.
+    """
+    rows = encoders[measured(encoders)]
+    baselines = rows[rows["role"] == "undefended"].sort_values(UTILITY, ascending=False)
+    candidates = rows[is_defended(rows)]
+    if saturated_only:
+        candidates = candidates[is_saturated(candidates)]
+    best: dict[str, Any] | None = None
+    for _, row in candidates.iterrows():
+        if baselines.empty:
+            break
+        same_cut = baselines[baselines["cut_point"] == row["cut_point"]]
+        base = (baselines if same_cut.empty else same_cut).iloc[0]
+        drop, loss = base[LEAKAGE] - row[LEAKAGE], base[UTILITY] - row[UTILITY]
+        # Rounding keeps a loss of exactly the limit (0.75 - 0.70) from failing by one bit.
+        if round(loss, 9) > MAX_UTILITY_LOSS or drop <= (best["leakage_drop"] if best else 0):
+            continue
+        best = {
+            "encoder_id": row["encoder_id"],
+            "cut_point": row["cut_point"],
+            "utility": float(row[UTILITY]),
+            "leakage": float(row[LEAKAGE]),
+            "worst_attacker": row["worst_attacker"],
+            "saturated": bool(row["saturated"] == 1),
+            "undefended_id": base["encoder_id"],
+            "undefended_cut_point": base["cut_point"],
+            "undefended_utility": float(base[UTILITY]),
+            "undefended_leakage": float(base[LEAKAGE]),
+            "leakage_drop": float(drop),
+            "utility_loss": float(loss),
+        }
+    return best
+
+
+def summary(tables: StudyTables) -> dict[str, Any]:
+    """The study in a few numbers.
+
+    Returns:
+        A JSON-able dictionary; a number that could not be measured is None. `num_encoders` counts
+        what the study trained to be judged (undefended and searched), in whatever state it is;
+        `num_attacks` counts finished attacks on these and on `labels`, not those on the floor and
+        ceiling encoders.
+    """
+    encoders, attacks = tables.encoders, tables.attacks
+    judged = encoders[encoders["role"].isin(FRONTIER_ROLES)]
+    count = judged["status"].value_counts()
+    verified = judged[measured(judged)]
+    labels = encoders[(encoders["role"] == "labels") & (encoders["status"] == "verified")]
+    # The in-loop adversary is not trained again, so it has nothing to saturate.
+    finished = attacks[attacks["saturated"].notna() & (attacks["attacker"] != "in_loop")]
+    unsaturated = ~finished["saturated"].astype(bool)
+    references = encoders.loc[encoders["role"].isin(["floor", "ceiling"]), "encoder_id"]
+    is_reference = finished["encoder_id"].isin(references)
+    best = frontier(encoders)
+    gaps = verified["saturation_gap"].dropna()
+    return {
+        "study": tables.name,
+        "status": tables.status,
+        "num_encoders": len(judged),
+        "num_verified": int(count.get("verified", 0)),
+        "num_failed": int(count.get("failed", 0) + count.get("diverged", 0)),
+        "num_collapsed": int(count.get("collapsed", 0)),
+        "num_running": int(count.get("running", 0)),
+        "num_not_finite": int(count.get("verified", 0)) - len(verified),
+        "num_attacks": int((~is_reference).sum()),
+        "num_unsaturated_attacks": int((unsaturated & ~is_reference).sum()),
+        "num_unsaturated_references": int((unsaturated & is_reference).sum()),
+        "num_unsaturated_encoders": int((~is_saturated(verified)).sum()),
+        "num_public": _number(verified["num_public"].max()),
+        "frontier_size": len(best),
+        "frontier_num_unsaturated": int((~is_saturated(best)).sum()),
+        "hypervolume": study_hypervolume(encoders),
+        "median_saturation_gap": _number(gaps.median()),
+        "max_saturation_gap": _number(gaps.max()),
+        "best_trade": best_trade(encoders),
+        "best_trade_lower_bound": best_trade(encoders, saturated_only=False),
+        "labels_utility": _number(labels[UTILITY].max()),
+        "labels_leakage": _number(labels[LEAKAGE].max()),
+        "max_utility_loss": MAX_UTILITY_LOSS,
+    }
+
+
+def write_tables(tables: StudyTables, out_dir: Path) -> dict[str, Path]:
+    """Writes `encoders.parquet`, `attacks.parquet` and `frontier.parquet`.
+
+    Each file is complete or absent: it is written under another name, then renamed.
+
+    Args:
+        tables: The study.
+        out_dir: Folder to write to; made if it is not there.
+
+    Returns:
+        The three paths by name without the suffix.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    frames = {
+        "encoders": tables.encoders,
+        "attacks": tables.attacks,
+        "frontier": frontier(tables.encoders),
+    }
+    paths = {}
+    for name, frame in frames.items():
+        path = out_dir / f"{name}.parquet"
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        frame.reset_index(drop=True).to_parquet(temporary, index=False)
+        temporary.replace(path)
+        paths[name] = path
+    return paths
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if pd.notna(value) and math.isfinite(value) else None

@@ -1,0 +1,241 @@
+"""The report: what it says, that it is self-contained, that nothing from outside is markup."""
+
+import base64
+import hashlib
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.__main__ import main, rebuild
+from analysis.load import load_study
+from analysis.report import write_report
+
+HOSTILE = "<script>alert('x')</script><img src=http://evil.example/a.png onerror=alert(1)>"
+
+
+class Page(HTMLParser):
+    """Collects tags, addresses and text of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.attributes: set[str] = set()
+        self.policy = ""
+        self.texts: list[str] = []
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        values = dict(attrs)
+        self.attributes |= set(values)
+        self.addresses += [
+            values[name] or ""
+            for name in ("src", "href", "srcset", "action", "data")
+            if name in values
+        ]
+        if values.get("http-equiv") == "Content-Security-Policy":
+            self.policy = values["content"] or ""
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+@pytest.fixture(scope="module")
+def page(full_study: Any, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    folder = tmp_path_factory.mktemp("report")
+    return Page(write_report(load_study("full", full_study.uri), folder))
+
+
+def test_the_answer_comes_first_and_in_figures(page: Page) -> None:
+    expected = [
+        (
+            "The undefended encoder at conv4 leaks 0.600 at a mean MCC of 0.800; encoder #1 "
+            "(cut at conv4) leaks 0.200, 67% less, at a loss of 0.050 in mean MCC."
+        ),
+        (
+            "3 encoders of 5 verified lie on the frontier; together they command a "
+            "hypervolume of 0.695"
+        ),
+        (
+            "3 of 18 attacks ran out of their budget before they saturated, so the leakage of 1 "
+            "encoder, 1 of them on the frontier, is a lower bound"
+        ),
+        "The attackers had 640 public images to train on",
+        "2 of 7 encoders failed, diverged, collapsed or have no finite measure",
+        "attacked by 3 attackers trained from scratch (attribute, decoder, decoder_strong)",
+    ]
+    places = [page.text.find(sentence) for sentence in expected]
+    assert -1 not in places, expected[places.index(-1)]
+    assert max(places) < page.text.index("Each mark is one encoder")
+
+
+def test_table_of_encoders(page: Page) -> None:
+    table = page.text[page.text.index("Press a heading") :]
+    assert "#2 conv4 0.500 ≥ 0.050 decoder 0.020 0.050 0.040 0.020 +0.030 no" in table
+    assert "#1 conv4 0.750 0.200 decoder 0.100 0.200 0.150 0.050 +0.150 yes" in table
+    assert table.index("#2 conv4") < table.index("#1 conv4") < table.index("undefended conv4")
+
+
+def test_failures_and_references_are_listed(page: Page) -> None:
+    assert "#4 run of s4 diverged loss is nan in round 12" in page.text
+    assert "attribute 0 0.500 0.980" in page.text
+    assert "backbone: resnet18" in page.text
+    assert "split_sizes private 2560, public 640, selection 320, test 480" in page.text
+    assert "Eyeglasses utility 25.0% 75.0%" in page.text
+    assert "Hat private 49.7% 50.3%" in page.text
+    assert "Round_Face not used 50.0% 50.0%" in page.text
+
+
+def test_reconstructions_are_inlined(page: Page) -> None:
+    images = [address for address in page.addresses if address.startswith("data:image/png")]
+    assert len(images) == 6, "originals and two attackers of two encoders"
+    assert base64.b64decode(images[0].split(",")[1]).startswith(b"\x89PNG")
+
+
+def test_page_needs_no_network(page: Page) -> None:
+    outside = [a for a in page.addresses if not a.startswith(("data:image/", "#"))]
+    assert outside == []
+    assert not {"link", "iframe", "object", "embed", "base", "form"} & set(page.tags)
+    assert "@import" not in page.source
+    assert "url(" not in page.source
+
+
+def test_only_our_script_may_run(page: Page) -> None:
+    (script,) = re.findall(r"<script>(.*?)</script>", page.source, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page.policy
+    assert "default-src 'none'" in page.policy
+    assert page.tags.count("script") == 1
+
+
+# The absurdly long names leave the figures no room, which matplotlib says.
+@pytest.mark.filterwarnings("ignore:constrained_layout")
+def test_text_from_outside_is_escaped(make_study: Any, attacked: Any, tmp_path: Path) -> None:
+    study = make_study("hostile", with_files=False)
+    study.client.log_dict(study.run_id, {"data": {"private": [HOSTILE]}, HOSTILE: 1}, "study.yaml")
+    study.client.log_dict(
+        study.run_id,
+        {"private": [HOSTILE], "attributes": {HOSTILE: {"positive_rate": 0.5}}, HOSTILE: HOSTILE},
+        "data.json",
+    )
+    attacked(study, "e1", 0.5, {"decoder": 0.5}, cut_point=HOSTILE, role="undefended")
+    attacked(study, "e2", 0.5, {"decoder": 0.3}, params={"lambda1": HOSTILE}, worst=HOSTILE)
+    study.encoder("e3", status="failed", reason=HOSTILE)
+    run = study.encoder("e4", metrics={"utility/mean_mcc": 0.4, "leakage/worst": 0.9})
+    study.attack("e4", run, HOSTILE, metrics={"score/test": 0.5, "floor": 0, "ceiling": 1})
+    page = Page(write_report(load_study("hostile", study.uri), tmp_path))
+    assert page.tags.count("script") == 1
+    assert not {"onerror", "onload", "onclick"} & page.attributes
+    assert not any("evil.example" in address for address in page.addresses)
+    assert page.text.count("alert('x')") >= 6, "shown as text"
+
+
+def test_report_of_a_study_without_anything(make_study: Any, tmp_path: Path) -> None:
+    study = make_study("report-empty", status="running", with_files=False)
+    page = Page(write_report(load_study("report-empty", study.uri), tmp_path))
+    for sentence in (
+        "No encoder has been trained yet.", "This study is running",
+        "No encoder has been verified yet.", "No reconstructions were stored.",
+        "No floor and ceiling have been measured yet.", "No configuration was stored.",
+        "Nothing has been measured yet.",
+    ):  # fmt: skip
+        assert sentence in page.text
+
+
+def test_report_of_a_single_encoder(make_study: Any, attacked: Any, tmp_path: Path) -> None:
+    study = make_study("report-single", status="running")
+    attacked(study, "u", 0.7, {"decoder": 0.5}, role="undefended")
+    study.encoder("s", status="running")
+    page = Page(write_report(load_study("report-single", study.uri), tmp_path))
+    assert "No defended encoder with saturated attackers leaks less" in page.text
+    assert "1 encoder of 1 verified lies on the frontier" in page.text
+    assert "The one attack trained until it saturated." in page.text
+    assert "The study is not complete: 1 encoder of 2 not yet verified." in page.text
+    assert "#1 run of s running not finished" in page.text
+
+
+def test_lower_bound_is_said_to_be_no_privacy(
+    make_study: Any, attacked: Any, tmp_path: Path
+) -> None:
+    study = make_study("report-bound")
+    attacked(study, "u", 0.7, {"decoder": 0.5}, role="undefended")
+    attacked(study, "s", 0.7, {"decoder": 0.1}, saturated=False, params={"lambda1": 1})
+    page = Page(write_report(load_study("report-bound", study.uri), tmp_path))
+    assert "No defended encoder with saturated attackers leaks less" in page.text
+    assert "Encoder #1 seems to leak less (at least 0.100 at mean MCC 0.700)" in page.text
+
+
+def test_ready_made_grid_is_used_where_strips_are_missing(
+    make_study: Any, attacked: Any, tmp_path: Path
+) -> None:
+    study = make_study("report-grid")
+    run = attacked(study, "u", 0.7, {"decoder": 0.5}, role="undefended")
+    study.strip(run, "reconstructions", 80)
+    page = Page(write_report(load_study("report-grid", study.uri), tmp_path))
+    assert sum(address.startswith("data:image/png") for address in page.addresses) == 1
+
+
+def test_rebuild_writes_everything(full_study: Any, tmp_path: Path) -> None:
+    report, facts = rebuild("full", tmp_path, full_study.uri)
+    assert report == tmp_path / "full" / "report.html"
+    assert facts["frontier_size"] == 3
+    assert sorted(str(path.relative_to(report.parent)) for path in report.parent.rglob("*.*")) == [
+        "attacks.parquet", "encoders.parquet", "figures/frontier.png", "figures/frontier.svg",
+        "figures/in-loop-against-verified.png", "figures/in-loop-against-verified.svg",
+        "figures/saturation.png", "figures/saturation.svg", "frontier.parquet", "report.html",
+        "study.yaml",
+    ]  # fmt: skip
+
+
+def test_rebuild_keeps_the_study_file_that_is_there(full_study: Any, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "study.yaml").write_text("study: {name: full}\n")
+    rebuild("full", tmp_path, full_study.uri)
+    assert (tmp_path / "full" / "study.yaml").read_text() == "study: {name: full}\n"
+
+
+def test_command_line(full_study: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["full", "--results", str(tmp_path), "--tracking-uri", full_study.uri]) == 0
+    printed = capsys.readouterr().out
+    assert "5 of 7 encoders verified, 3 on the frontier, hypervolume 0.695" in printed
+    assert f"wrote {tmp_path / 'full' / 'report.html'}" in printed
+    assert f"wrote {tmp_path / 'full' / 'frontier.parquet'}" in printed
+
+
+def test_command_line_refuses_an_unknown_study(
+    full_study: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["none", "--results", str(tmp_path), "--tracking-uri", full_study.uri]) == 2
+    assert "error: study 'none' is not in MLflow" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_command_line_refuses_a_missing_database(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert main(["any", "--results", str(tmp_path)]) == 2
+    assert "there is no database" in capsys.readouterr().err
+
+
+def test_analysis_imports_neither_ray_nor_torch() -> None:
+    code = (
+        "import sys, analysis.__main__; "
+        "print([name for name in ('ray', 'torch', 'optuna') if name in sys.modules])"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
