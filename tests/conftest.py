@@ -1,4 +1,4 @@
-"""One thread per process, as a trial has: the tests share the machine with the trials they start."""
+"""One thread per process, as a trial has: tests share the machine with trials they start."""
 
 import os
 

@@ -40,7 +40,7 @@ class AttributeAttacker(Attacker):
             )
         self.classifier = build_classifier(target.model, target.spec, len(self.columns))
         self.classifier.to(target.device)
-        self.optimiser = torch.optim.Adam(self.classifier.parameters())
+        self.optimiser = torch.optim.Adam(self.classifier.parameters(), fused=True)
 
     def nets(self) -> dict[str, nn.Module]:
         """The classifier."""

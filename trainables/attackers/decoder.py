@@ -84,12 +84,14 @@ class DecoderAttacker(Attacker):
         base = round(base_channels(target.model) * config.capacity)
         self.decoder = build_decoder(target.spec, target.height, target.width, base)
         self.decoder.to(target.device)
-        self.optimiser = torch.optim.Adam(self.decoder.parameters())
+        self.optimiser = torch.optim.Adam(self.decoder.parameters(), fused=True)
         self.discriminator: nn.Module | None = None
         self.discriminator_optimiser: torch.optim.Optimizer | None = None
         if config.mu1 > 0:
             self.discriminator = build_discriminator(base).to(target.device)
-            self.discriminator_optimiser = torch.optim.Adam(self.discriminator.parameters())
+            self.discriminator_optimiser = torch.optim.Adam(
+                self.discriminator.parameters(), fused=True
+            )
 
     def nets(self) -> dict[str, nn.Module]:
         """The decoder and, with μ1 > 0, the discriminator."""

@@ -33,7 +33,7 @@ ATTACKERS: dict[str, AttackerConfig] = {
     config.name: config
     for config in (
         DecoderConfig(name="decoder"),
-        DecoderConfig(name="decoder_strong", mu1=1e-3, mu2=0.05, saturating=False),
+        DecoderConfig(name="decoder_strong", mu1=1e-4, mu2=3e-3, saturating=False),
         AttributeConfig(name="attribute"),
     )
 }

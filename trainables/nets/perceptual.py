@@ -126,7 +126,7 @@ def _train(features: PublicFeatures, dataset: Dataset, seed: int) -> None:
     rows = dataset.rows("public")
     store = dataset.store
     batches = RandomBatches(store.images, store.labels, rows, min(PUBLIC_BATCH, len(rows)), seed)
-    optimiser = torch.optim.Adam(features.parameters(), lr=1e-3)
+    optimiser = torch.optim.Adam(features.parameters(), lr=1e-3, fused=True)
     features.train()
     for _ in range(PUBLIC_STEPS):
         batch = batches.next()

@@ -64,7 +64,7 @@ class Protector(ABC):
         )
         self.rounds = 0
         self.optimiser = torch.optim.Adam(
-            [*self.encoder.parameters(), *self.head.parameters()], lr=config.encoder_lr
+            [*self.encoder.parameters(), *self.head.parameters()], lr=config.encoder_lr, fused=True
         )
 
     def round(self, private: NextBatch, public: NextBatch) -> dict[str, Tensor]:

@@ -75,13 +75,15 @@ class Reconstruction(Protector):
         self.decoder = build_decoder(setting.code, setting.height, setting.width, base).to(
             setting.device
         )
-        self.decoder_optimiser = torch.optim.Adam(self.decoder.parameters(), config.adversary_lr)
+        self.decoder_optimiser = torch.optim.Adam(
+            self.decoder.parameters(), config.adversary_lr, fused=True
+        )
         self.discriminator: nn.Module | None = None
         self.discriminator_optimiser: torch.optim.Optimizer | None = None
         if config.mu1 > 0:
             self.discriminator = build_discriminator(base).to(setting.device)
             self.discriminator_optimiser = torch.optim.Adam(
-                self.discriminator.parameters(), config.adversary_lr
+                self.discriminator.parameters(), config.adversary_lr, fused=True
             )
 
     def update(self, private: NextBatch, public: NextBatch) -> dict[str, Tensor]:

@@ -1,0 +1,27 @@
+"""The search spaces of the encoders without an adversary: where to cut, and how fast to learn."""
+
+from search_spaces.ranges import Choice, Float
+from search_spaces.space import CUT_POINT, SearchSpace
+
+UNDEFENDED = SearchSpace(
+    domains={
+        CUT_POINT: Choice(("conv1", "conv2", "conv3", "conv4", "avgpool", "fc")),
+        "model.code_width": Choice((32, 64, 128, 256)),
+        "protector.encoder_lr": Float(3e-4, 3e-3, log=True),
+        "protector.encoder_lr_decay": Float(0.003, 1.0, log=True),
+    },
+    default={
+        CUT_POINT: "conv4",
+        "model.code_width": 128,
+        "protector.encoder_lr": 1e-3,
+        "protector.encoder_lr_decay": 0.01,
+    },
+    only_at={"model.code_width": "fc"},
+)
+"""Of `none`: the space of `reconstruction` without what concerns its adversary."""
+
+LABELS = SearchSpace(
+    domains={CUT_POINT: Choice(("conv1", "conv2", "conv3", "conv4", "avgpool", "fc"))},
+    default={CUT_POINT: "fc"},
+)
+"""Of `labels`, which trains nothing: only where the attackers take it to be cut."""

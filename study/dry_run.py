@@ -1,0 +1,106 @@
+"""What `--dry-run` prints: the resolved configuration, the trials, and what they would cost."""
+
+import shutil
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from study.config import StudyConfig
+from study.estimate import Estimate, estimate
+from study.jobs import JobFactory
+from study.launch import check_data, make_plan
+from study.places import Places, check_resume
+from study.progress import Plan
+from study.sweep import check_resources, max_concurrent, num_cores
+from study.tracking import connect
+
+PLACEHOLDER = {
+    "content_hash": "",
+    "splits_hash": "",
+    "height": 0,
+    "width": 0,
+    "utility": [],
+    "private": [],
+}
+
+
+def print_plan(config: StudyConfig, places: Places, console: Console) -> None:
+    """Checks what can be checked without leaving a trace, and prints the plan.
+
+    Raises:
+        ConfigError: As the study itself would.
+    """
+    check_data(config)
+    if places.tracking.startswith(("http:", "https:")):
+        connect(places.tracking)
+    check_resume(config, places, resume=True, traces=[])
+    cpus, gpus = float(num_cores()), float(_num_gpus())
+    check_resources(config.resources, cpus, gpus)
+    jobs = JobFactory(config, places.folder, PLACEHOLDER)
+    plan = make_plan(config, jobs, max_concurrent(config, cpus, gpus))
+    console.print(config.to_yaml(), markup=False, highlight=False, soft_wrap=True)
+    if config.left_out:
+        size = f"{config.data.height}x{config.data.width}"
+        console.print(f"left out: {', '.join(config.left_out)} do not fit images of {size}\n")
+    console.print(_table(config, jobs, plan))
+    console.print(_costs(estimate(config, jobs, plan), plan, places), highlight=False)
+    console.print("dry run: nothing was started, nothing was written")
+
+
+def _table(config: StudyConfig, jobs: JobFactory, plan: Plan) -> Table:
+    table = Table(title="trials, in this order", title_justify="left")
+    table.add_column("what")
+    table.add_column("trials", justify="right")
+    suite = ", ".join(jobs.suite.attackers)
+    table.add_row(f"floor and ceiling of {suite} (once per data set)", str(plan.num_references))
+    baselines = jobs.baselines()
+    counted = 0
+    for role, job in baselines:
+        if role == "labels" or counted < config.study.num_encoders:
+            counted += role != "labels"
+            table.add_row(f"train {job.label} ({role})", "1")
+    left = config.study.num_encoders - counted
+    if left > 0:
+        table.add_row(f"train {jobs.searched(config.space.default_point()).label} (default)", "1")
+    if left > 1:
+        names = ", ".join(name.split(".", 1)[1] for name in config.space.domains)
+        table.add_row(
+            f"train {config.protector_name} encoders proposed by {config.study.sampler} over "
+            f"{names or 'nothing: all values are fixed'}",
+            str(left - 1),
+        )
+    table.add_row(
+        f"attack each encoder once it is frozen ({plan.attacks_per_encoder} trial(s) each)",
+        str(plan.num_encoders * plan.attacks_per_encoder),
+    )
+    return table
+
+
+def _costs(estimated: Estimate, plan: Plan, places: Places) -> str:
+    seconds = estimated.seconds / plan.max_concurrent
+    free = shutil.disk_usage(_existing(places.folder.results)).free
+    return (
+        f"time: about {_readable(seconds)}, {plan.max_concurrent} trials at a time (measured on "
+        f"this machine: {estimated.basis}; attackers stop when they saturate)\n"
+        f"disk: about {estimated.megabytes:.0f} MB in {places.folder.results}, "
+        f"{free / 2**20:.0f} MB are free"
+    )
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _readable(seconds: float) -> str:
+    if seconds < 5400:
+        return f"{max(1, round(seconds / 60))} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _num_gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()

@@ -1,0 +1,130 @@
+"""How long a study would take and how much disk it would fill, from a few measured steps."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from study.config import StudyConfig
+from study.jobs import JobFactory
+from study.progress import Plan
+from trainables.attackers.base import Target
+from trainables.attackers.suite import build_attacker
+from trainables.data.batches import Batch
+from trainables.data.sources import make_source
+from trainables.encodings import CodeBatch
+from trainables.nets.backbones import code_spec
+from trainables.nets.perceptual import PublicFeatures
+from trainables.protectors import PROTECTORS
+from trainables.protectors.base import Setting
+
+TIMED_STEPS = 3
+EVALUATION_SHARE = 0.25
+"""Time that evaluations add to the steps, from runs of the quickstart."""
+STEPS_SHARE = 0.6
+"""Share of `attack.max_steps` an attacker takes before it saturates, from the same runs."""
+BYTES_PER_WEIGHT = 4
+MEGABYTE = 2**20
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a study would cost.
+
+    Attributes:
+        seconds: Work of all trials together, one after the other.
+        megabytes: Disk that images, encoders and MLflow would fill.
+        basis: What was measured.
+    """
+
+    seconds: float
+    megabytes: float
+    basis: str
+
+
+def estimate(config: StudyConfig, jobs: JobFactory, plan: Plan) -> Estimate:
+    """Times a few rounds and attack steps on random images, at the default point."""
+    threads = torch.get_num_threads()
+    random_state = torch.random.get_rng_state()
+    try:
+        torch.set_num_threads(config.resources.cpus_per_protect)
+        round_seconds, num_weights = _time_rounds(config)
+        torch.set_num_threads(config.resources.cpus_per_attack)
+        step_seconds = _time_attacks(config, jobs)
+    finally:
+        torch.set_num_threads(threads)
+        torch.random.set_rng_state(random_state)
+    rounds = int(getattr(config.protector, "rounds", 0))
+    steps = config.attack.max_steps * STEPS_SHARE * (1 + EVALUATION_SHARE)
+    verifications = plan.num_encoders + 2  # floor and ceiling
+    seconds = config.study.num_encoders * rounds * round_seconds * (1 + EVALUATION_SHARE)
+    seconds += verifications * config.attack.seeds * steps * step_seconds
+    images = len(make_source(config.data))
+    store = images * config.data.height * config.data.width * 3
+    per_encoder = num_weights * BYTES_PER_WEIGHT + MEGABYTE / 2
+    basis = f"{round_seconds:.3g} s per round, {step_seconds:.3g} s per step of the whole suite"
+    return Estimate(seconds, (store + plan.num_encoders * per_encoder) / MEGABYTE, basis)
+
+
+def _time_rounds(config: StudyConfig) -> tuple[float, int]:
+    """Seconds per round, and weights of the nets an encoder leaves on disk."""
+    build = PROTECTORS[config.protector_name].build
+    if build is None:
+        return 0.0, 0
+    perceptual = _perceptual() if getattr(config.protector, "needs_perceptual", False) else None
+    data = config.data
+    setting = Setting(config.model, data.height, data.width, (0,), torch.device("cpu"), perceptual)
+    protector = build(config.protector, setting)  # type: ignore[arg-type]
+    size = int(config.protector.model_dump()["batch_size"])
+    batch = Batch(_images(config, size), torch.zeros(size, 1), torch.arange(size))
+
+    def one_round() -> None:
+        protector.round(lambda: batch, lambda: batch)
+
+    nets = protector.nets().values()
+    return _time(one_round), sum(w.numel() for net in nets for w in net.parameters())
+
+
+def _time_attacks(config: StudyConfig, jobs: JobFactory) -> float:
+    """Seconds for one step of every attacker of the suite."""
+    data, size = config.data, config.attack.batch_size
+    spec = code_spec(config.model, data.height, data.width)
+    names = data.private
+    target = Target(
+        spec, config.model, data.height, data.width, tuple(range(len(names))), names,
+        tuple(0.5 for _ in names), torch.device("cpu"), _perceptual(),
+    )  # fmt: skip
+    batch = CodeBatch(
+        torch.randn(size, *spec.shape),
+        _images(config, size),
+        torch.zeros(size, max(1, len(names))),
+    )
+    total = 0.0
+    for settings in jobs.suite.attackers.values():
+        attacker = build_attacker(dict(settings), target)
+        total += _time(lambda attacker=attacker: attacker.train_step(batch))  # type: ignore[misc]
+    return total
+
+
+def _time(work: Callable[[], object]) -> float:
+    work()  # the first call allocates
+    seconds = []
+    for _ in range(TIMED_STEPS):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    # The least one: whatever else runs on the machine only ever adds.
+    return min(seconds)
+
+
+def _images(config: StudyConfig, size: int) -> Tensor:
+    return torch.rand(size, 3, config.data.height, config.data.width)
+
+
+def _perceptual() -> PublicFeatures:
+    """`g` with random weights: it costs what a trained one does."""
+    features = PublicFeatures(1).eval()
+    features.requires_grad_(False)
+    return features

@@ -1,0 +1,87 @@
+"""Where a study's files are, and how finished work is kept: one JSON file per trial.
+
+What is in these files and in Optuna's storage is all the state a study has. Whoever stops it, in
+whatever way, loses at most what the running trials did since their last checkpoints.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainables.checkpoint import write_text
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """The files of one study, and those it shares with others in the same results folder.
+
+    Attributes:
+        results: The results folder, absolute.
+        name: The study's name.
+    """
+
+    results: Path
+    name: str
+
+    @property
+    def root(self) -> Path:
+        """The study's own folder."""
+        return self.results / self.name
+
+    @property
+    def cache(self) -> Path:
+        """Image stores, shared by all studies."""
+        return self.results / "cache"
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.root / "study.yaml"
+
+    @property
+    def lock(self) -> Path:
+        """Held while the study runs; beside the folder, so that it exists before it."""
+        return self.results / f".{self.name}.lock"
+
+    def encoder(self, encoder_id: str) -> Path:
+        """Folder of one encoder: its weights and its reconstructions."""
+        return self.root / "encoders" / encoder_id
+
+    def checkpoint(self, key: str) -> Path:
+        """Where a trial that is not finished goes on from."""
+        return self.root / "checkpoints" / f"{key}.pt"
+
+    def trial(self, key: str) -> Path:
+        """The final result of a trial."""
+        return self.root / "trials" / f"{key}.json"
+
+    def error(self, key: str) -> Path:
+        """What a trial raised, for a person to read."""
+        return self.root / "errors" / f"{key}.txt"
+
+    def reference(self, key: str) -> Path:
+        """A floor or a ceiling, shared by all studies."""
+        return self.results / "references" / f"{key}.json"
+
+
+def write_json(value: dict[str, Any], path: Path) -> None:
+    """Writes a mapping whole or not at all.
+
+    Raises:
+        ValueError: If a number in it is not finite.
+    """
+    write_text(json.dumps(value, allow_nan=False, indent=1), path)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Reads a mapping; None if the file is not there or is no complete JSON mapping.
+
+    Files are written whole, but a full disk or a machine that lost power can leave one damaged:
+    the work is then done again.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,264 @@
+"""The jobs of a study: what each trial is given, and how it is identified.
+
+A job's key is a hash of everything its result depends on, and nothing else: the same work has the
+same key in a resumed study, whatever the machine, the number of cores or the order was.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from search_spaces import CUT_POINT, Value
+from study.config import StudyConfig
+from study.folder import StudyFolder
+from trainables.attackers.suite import SUITE_VERSION, resolve_attackers
+from trainables.nets.config import ModelConfig
+from trainables.protectors import PROTECTORS
+from trainables.seeding import config_hash, derive_seed
+from trainables.settings import Settings
+
+JobKind = Literal["protect", "attack", "reference"]
+Role = Literal["undefended", "labels", "searched"]
+REFERENCES = ("constant", "identity")
+"""The stand-ins for an encoder that give each attacker's floor and ceiling."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One trial.
+
+    Attributes:
+        key: Its identity; the name of its files.
+        kind: Whether it trains an encoder, attacks one, or measures a floor or ceiling.
+        encoder_id: The encoder it is about; `constant` or `identity` for a reference.
+        config: What the trial is built from.
+        label: A few words for a person.
+        attackers: Labels of the attackers it carries.
+        seed: Number of the repetition, from 0.
+    """
+
+    key: str
+    kind: JobKind
+    encoder_id: str
+    config: Mapping[str, Any]
+    label: str
+    attackers: tuple[str, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The attackers of a study: label and settings, in order."""
+
+    attackers: Mapping[str, Mapping[str, Any]]
+    num_seeds: int
+    group: int
+
+    def num_trials(self) -> int:
+        """Attack trials per encoder."""
+        return self.num_seeds * len(list(self.chunks(list(self.attackers))))
+
+    def chunks(self, labels: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        """Cuts labels into the groups that share a trial."""
+        for start in range(0, len(labels), self.group):
+            yield tuple(labels[start : start + self.group])
+
+
+class JobFactory:
+    """Makes every job of one study.
+
+    Args:
+        config: The study.
+        folder: Its files.
+        data: `Dataset.describe()`; its hashes are part of a reference's identity.
+    """
+
+    def __init__(self, config: StudyConfig, folder: StudyFolder, data: Mapping[str, Any]) -> None:
+        self.config = config
+        self.folder = folder
+        self._data = data
+        attackers = {
+            attacker.name: attacker.model_dump(mode="json")
+            for attacker in resolve_attackers(config.attack.suite, config.data.private)
+        }
+        self.suite = Suite(attackers, config.attack.seeds, config.attack.group)
+
+    def searched(self, point: Mapping[str, Value]) -> Job:
+        """The trial that trains the encoder of a point of the search space."""
+        model, protector = self.config.at(point)
+        return self._protect(model, protector)
+
+    def baselines(self) -> list[tuple[Role, Job]]:
+        """The encoders to measure beside the searched ones, `labels` first."""
+        default = self.config.space.default_point()
+        cut_points = self.config.undefended_cut_points()
+        jobs: list[tuple[Role, Job]] = []
+        if "labels" in self.config.study.baselines:
+            model, _ = self.config.at({**default, CUT_POINT: cut_points[0]})
+            jobs.append(("labels", self._protect(model, PROTECTORS["labels"].config())))
+        if "none" in self.config.study.baselines:
+            for cut_point in cut_points:
+                model, protector = self.config.at({**default, CUT_POINT: cut_point})
+                # Trained exactly as the defended ones are, but for the defence.
+                entry: type[Settings] = PROTECTORS["none"].config
+                shared = entry.model_fields.keys() - {"name"}
+                values = {k: v for k, v in protector.model_dump().items() if k in shared}
+                jobs.append(("undefended", self._protect(model, entry(**values))))
+        return jobs
+
+    def attacks(self, protect: Job, has_in_loop: bool) -> list[Job]:
+        """The trials that attack a finished encoder.
+
+        Args:
+            protect: The job that trained it.
+            has_in_loop: Whether it has an in-loop adversary; the first trial evaluates it.
+        """
+        jobs: list[Job] = []
+        for seed in range(self.suite.num_seeds):
+            for labels in self.suite.chunks(list(self.suite.attackers)):
+                config = {
+                    "encoder": str(self.folder.encoder(protect.encoder_id) / "encoder.pt"),
+                    "model": protect.config["model"],
+                    "output": str(self.folder.encoder(protect.encoder_id)),
+                    "in_loop": has_in_loop and not jobs,
+                    "seed": derive_seed(self.config.study.seed, protect.encoder_id, seed),
+                }
+                label = f"{', '.join(labels)} on {protect.label}"
+                jobs.append(self._attack("attack", protect.encoder_id, labels, seed, config, label))
+        return jobs
+
+    def references(self, missing: set[tuple[str, str, int]]) -> list[Job]:
+        """The trials that measure floors and ceilings.
+
+        Args:
+            missing: (constant or identity, attacker, seed) of those to be measured.
+        """
+        jobs: list[Job] = []
+        for which in REFERENCES:
+            for seed in range(self.suite.num_seeds):
+                wanted = [name for name in self.suite.attackers if (which, name, seed) in missing]
+                for labels in self.suite.chunks(wanted):
+                    config = {
+                        "encoder": which,
+                        "model": self._reference_model(),
+                        "output": str(self.folder.encoder(which)),
+                        "in_loop": False,
+                        # Not of the study's seed: references serve every study on this data.
+                        "seed": derive_seed("reference", which, seed),
+                    }
+                    label = f"{', '.join(labels)} on {which}"
+                    jobs.append(self._attack("reference", which, labels, seed, config, label))
+        return jobs
+
+    def all_references(self) -> set[tuple[str, str, int]]:
+        """Every (constant or identity, attacker, seed) the study needs."""
+        seeds = range(self.suite.num_seeds)
+        names = self.suite.attackers
+        return {(which, name, seed) for which in REFERENCES for name in names for seed in seeds}
+
+    def reference_key(self, which: str, attacker: str, seed: int) -> str:
+        """Identity of a floor or ceiling: data, attacker, attack settings, seed."""
+        names = ("content_hash", "splits_hash", "height", "width", "utility", "private")
+        return config_hash(
+            {
+                "which": which,
+                "data": {name: self._data[name] for name in names},
+                "model": self._reference_model(),
+                "attacker": self.suite.attackers[attacker],
+                "attack": self._attack_settings(),
+                "seed": seed,
+            }
+        )
+
+    def _protect(self, model: ModelConfig, protector: Settings) -> Job:
+        if model.cut_point != "fc":
+            # Only the `fc` cut has a code width: two names for one encoder would be two trials.
+            values = {**model.model_dump(), "code_width": type(model)().code_width}
+            model = type(model)(**values)
+        identity = {
+            "data": self.config.data.model_dump(mode="json"),
+            "model": model.model_dump(mode="json"),
+            "protector": protector.model_dump(mode="json"),
+        }
+        seed = derive_seed(self.config.study.seed, config_hash(identity))
+        encoder_id = config_hash({**identity, "seed": seed})
+        config = {
+            "kind": "protect",
+            "encoder_id": encoder_id,
+            **identity,
+            "seed": seed,
+            "output": str(self.folder.encoder(encoder_id)),
+            **self._surroundings("protect"),
+        }
+        name = run_name(identity["model"], identity["protector"])
+        return Job(encoder_id, "protect", encoder_id, config, name)
+
+    def _attack(
+        self,
+        kind: JobKind,
+        encoder_id: str,
+        labels: tuple[str, ...],
+        seed: int,
+        config: dict[str, Any],
+        label: str,
+    ) -> Job:
+        attackers = [self.suite.attackers[name] for name in labels]
+        identity = {
+            "data": self.config.data.model_dump(mode="json"),
+            "attack": self._attack_settings(),
+            "attackers": attackers,
+            **{name: config[name] for name in ("model", "in_loop", "seed")},
+        }
+        key = f"{encoder_id}-{config_hash(identity)}"
+        full = {
+            "kind": "attack",
+            "attack_id": key,
+            "encoder_id": encoder_id,
+            "attackers": attackers,
+            "data": self.config.data.model_dump(mode="json"),
+            "attack": self.config.attack.model_dump(mode="json"),
+            **config,
+            **self._surroundings("attack"),
+        }
+        return Job(key, kind, encoder_id, full, label, labels, seed)
+
+    def _attack_settings(self) -> dict[str, Any]:
+        """What of the attack's settings an attacker's result depends on."""
+        settings = self.config.attack.model_dump(mode="json")
+        kept = {k: v for k, v in settings.items() if k not in {"suite", "group", "seeds"}}
+        return {**kept, "suite_version": SUITE_VERSION}
+
+    def _reference_model(self) -> dict[str, Any]:
+        """The network attackers are shaped after on references: no cut is made there."""
+        fixed = self.config.model.model_dump(mode="json")
+        plain = ModelConfig().model_dump(mode="json")
+        return {
+            **fixed,
+            "cut_point": plain["cut_point"],
+            "code_width": plain["code_width"],
+        }
+
+    def _surroundings(self, kind: Literal["protect", "attack"]) -> dict[str, Any]:
+        """What a trial is given that must not change its result."""
+        resources = self.config.resources.model_dump()
+        return {
+            "cache": str(self.folder.cache),
+            "threads": resources[f"cpus_per_{kind}"],
+            "device": "cuda" if resources[f"gpus_per_{kind}"] > 0 else "cpu",
+        }
+
+
+def run_name(model: Mapping[str, Any], protector: Mapping[str, Any]) -> str:
+    """A short name: protector, cut point and the weights that are not 0."""
+    words = [str(protector["name"])]
+    if protector["name"] != "labels":
+        words.append(str(model["cut_point"]))
+    for name, symbol in (
+        ("lambda1", "λ1"),
+        ("lambda2", "λ2"),
+        ("mu1", "μ1"),
+        ("mu2", "μ2"),
+    ):
+        if protector.get(name):
+            words.append(f"{symbol}={protector[name]:.2g}")
+    return " ".join(words)

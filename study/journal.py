@@ -1,0 +1,259 @@
+"""Keeps a study in MLflow: study run → encoder runs → attack runs, as the search tells of them.
+
+Telling again what is there already changes nothing, so a resumed study tells everything again.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from analysis.figures import reconstruction_grid, render
+from analysis.pareto import hypervolume
+from study.config import StudyConfig
+from study.folder import StudyFolder
+from study.jobs import Job
+from study.logged import (
+    MAX_TAG,
+    attack_curve,
+    attack_metrics,
+    encoder_metrics,
+    encoder_params,
+    reference_metrics,
+    study_params,
+)
+from study.records import EncoderRecord, Result
+from study.tracking import Key, Runs
+from study.verification import AttackFigures
+from trainables.attackers.suite import IN_LOOP
+
+REFERENCE_ROLES = {"constant": "floor", "identity": "ceiling"}
+STUDY: Key = ("study", "", "", "")
+
+
+def encoder_key(encoder_id: str) -> Key:
+    """The key of an encoder's run; its trial's key is its identity."""
+    return ("encoder", encoder_id, "", "")
+
+
+class Journal:
+    """A listener that writes MLflow's runs.
+
+    Args:
+        runs: The study's runs.
+        config: The study.
+        folder: Its files.
+        data: `Dataset.describe()`.
+    """
+
+    def __init__(
+        self,
+        runs: Runs,
+        config: StudyConfig,
+        folder: StudyFolder,
+        data: Mapping[str, Any],
+    ) -> None:
+        self._runs = runs
+        self._config = config
+        self._folder = folder
+        self._params: dict[str, dict[str, Any]] = {}
+        self._verified: list[tuple[float, float]] = []
+        is_new = runs.id(STUDY) is None
+        self._study = runs.open(STUDY, config.study.name, {"status": "running"})
+        self._last_step = runs.last_step(self._study, "hypervolume")
+        if is_new:
+            runs.log(self._study, study_params(config))
+        runs.text(self._study, config.to_yaml(), "study.yaml")
+        runs.text(self._study, json.dumps(dict(data), indent=1), "data.json")
+
+    def job_started(self, job: Job, record: EncoderRecord | None) -> None:
+        """Opens the encoder's run."""
+        if job.kind == "protect" and record is not None:
+            self._encoder_run(record)
+
+    def job_progressed(self, job: Job, result: Result) -> None:
+        """Collects an encoder's curves; an attacker's come with its result."""
+        run = self._runs.id(encoder_key(job.key))
+        if job.kind == "protect" and run is not None and "train_step" in result:
+            step = int(result["train_step"])
+            curve = [
+                (name, step, float(value))
+                for name, value in result.items()
+                if name.startswith("train/") and isinstance(value, int | float)
+            ]
+            self._runs.log_later(run, curve)
+
+    def job_finished(self, job: Job, result: Result) -> None:
+        """Nothing of its own: an encoder is logged when it is judged."""
+
+    def job_failed(self, job: Job, reason: str) -> None:
+        """Leaves a failed run for every attacker of a failed attack trial."""
+        if job.kind != "attack":
+            return
+        for attacker in job.attackers:
+            tags = {"status": "failed", "reason": reason[:MAX_TAG]}
+            key = self._attack_run(job.encoder_id, job.key, attacker, job.seed, tags)
+            self._runs.end(key, "FAILED")
+
+    def references_measured(self, figures: Mapping[str, list[AttackFigures]]) -> None:
+        """Writes floor and ceiling as two encoders, each with its attackers."""
+        for which, role in REFERENCE_ROLES.items():
+            key = encoder_key(which)
+            if self._runs.is_complete(key) or not figures[which]:
+                continue
+            tags = {
+                "encoder_id": which,
+                "role": role,
+                "status": "verified",
+                "reason": "",
+            }
+            run = self._runs.open(key, f"{role} ({which})", tags, self._study)
+            self._params[which] = {"protector": which}
+            self._runs.log(run, self._params[which], reference_metrics(figures[which]))
+            for figure in figures[which]:
+                self._write_attack(which, which, figure.seed, figure.result, figure)
+            self._runs.end(key, "FINISHED")
+
+    def encoder_verified(self, record: EncoderRecord) -> None:
+        """Writes the verdict on the encoder's run, and one run per attacker."""
+        verdict = record.verdict
+        assert verdict is not None
+        if not self._runs.is_complete(encoder_key(record.encoder_id)):
+            run = self._encoder_run(record)
+            self._runs.log(run, {}, encoder_metrics(record))
+            for figure in verdict.figures:
+                trial = _trial_of(record, figure.attacker, figure.seed)
+                self._write_attack(record.encoder_id, trial, figure.seed, figure.result, figure)
+            self._runs.tag(run, {"worst_attacker": verdict.worst_attacker})
+            self._pictures(run, record)
+            self._conclude(record, run, "FINISHED")
+        if record.role != "labels" and record.mean_mcc is not None:
+            self._add_to_frontier(record.mean_mcc, verdict.worst_leakage)
+
+    def encoder_failed(self, record: EncoderRecord) -> None:
+        """Writes what is known of an encoder without a verdict, and why it has none."""
+        if self._runs.is_complete(encoder_key(record.encoder_id)):
+            return
+        run = self._encoder_run(record)
+        self._runs.log(run, {}, encoder_metrics(record))
+        for seed, result in record.results():
+            trial = _trial_of(record, str(result["attacker"]), seed)
+            self._write_attack(record.encoder_id, trial, seed, result, None)
+        self._conclude(record, run, "FAILED")
+
+    def warn(self, message: str) -> None:
+        """Warnings are for the terminal."""
+
+    def keep(self, path: Path) -> None:
+        """Keeps a file with the study run, if it is there."""
+        if path.is_file():
+            self._runs.file(self._study, path)
+
+    def set_status(self, status: str) -> None:
+        """Sets the study's status: `running`, `finished` or `failed`."""
+        self._runs.flush()
+        self._runs.tag(self._study, {"status": status})
+
+    def close(self, mlflow_status: str) -> None:
+        """Ends the study run, and every other that is still open as KILLED."""
+        self._runs.end(STUDY, mlflow_status)
+        self._runs.end_open()
+
+    def _encoder_run(self, record: EncoderRecord) -> str:
+        key = encoder_key(record.encoder_id)
+        known = self._runs.id(key)
+        params = encoder_params(record, self._config)
+        self._params[record.encoder_id] = params
+        if known is not None and self._runs.is_open(key):
+            return known
+        tags = {
+            "encoder_id": record.encoder_id,
+            "role": record.role,
+            "status": "running",
+        }
+        if record.numbers:
+            tags["optuna_trial"] = str(record.numbers[0])
+        run = self._runs.open(key, record.label, tags, self._study)
+        self._runs.log(run, params)
+        self._runs.text(run, json.dumps(dict(record.protect.config), indent=1), "config.json")
+        return run
+
+    def _attack_run(
+        self,
+        encoder_id: str,
+        trial: str,
+        attacker: str,
+        seed: int,
+        tags: Mapping[str, str],
+    ) -> Key:
+        key = ("attack", trial, attacker, str(seed))
+        parent = self._runs.id(encoder_key(encoder_id))
+        run = self._runs.open(
+            key, f"{attacker} seed {seed}", {"encoder_id": encoder_id, **tags}, parent
+        )
+        params = {
+            "attacker": attacker,
+            "seed": seed,
+            **self._params.get(encoder_id, {}),
+        }
+        self._runs.log(run, params)
+        return key
+
+    def _write_attack(
+        self,
+        encoder_id: str,
+        trial: str,
+        seed: int,
+        result: Result,
+        figures: AttackFigures | None,
+    ) -> None:
+        attacker = str(result["attacker"])
+        if self._runs.is_complete(("attack", trial, attacker, str(seed))):
+            return
+        tags = {
+            "saturated": str(bool(result["saturated"])).lower(),
+            "status": "finished",
+        }
+        key = self._attack_run(encoder_id, trial, attacker, seed, tags)
+        run = self._runs.id(key)
+        assert run is not None
+        self._runs.log(run, {}, attack_metrics(result, figures), attack_curve(result))
+        self._runs.end(key, "FINISHED")
+
+    def _conclude(self, record: EncoderRecord, run: str, mlflow_status: str) -> None:
+        self._runs.tag(run, {"status": record.status, "reason": record.reason[:MAX_TAG]})
+        self._runs.end(encoder_key(record.encoder_id), mlflow_status)
+
+    def _add_to_frontier(self, mean_mcc: float, worst_leakage: float) -> None:
+        self._verified.append((mean_mcc, worst_leakage))
+        step = len(self._verified)
+        if step > self._last_step:
+            utility, leakage = zip(*self._verified, strict=True)
+            area = hypervolume(utility, leakage)
+            self._runs.log(self._study, {}, {"hypervolume": area}, step=step)
+
+    def _pictures(self, run: str, record: EncoderRecord) -> None:
+        """Keeps the strips of images, and a grid of them: originals, then one row per attacker."""
+        folder = self._folder.encoder(record.encoder_id)
+        labels = dict.fromkeys(str(result["attacker"]) for _, result in record.results())
+        names = [("original", "originals"), *((label, label) for label in labels)]
+        rows = [(label, folder / f"{name}.png") for label, name in names]
+        rows = [(label, path) for label, path in rows if path.is_file()]
+        if len(rows) < 2:
+            return
+        for _, path in rows:
+            self._runs.file(run, path)
+        with tempfile.TemporaryDirectory() as temporary:
+            grid = Path(temporary) / "reconstructions.png"
+            grid.write_bytes(render(reconstruction_grid(rows), "png"))
+            self._runs.file(run, grid)
+
+
+def _trial_of(record: EncoderRecord, attacker: str, seed: int) -> str:
+    """The attack trial that carried an attacker; the in-loop one comes with the first trial."""
+    jobs = list((record.attacks or {}).values())
+    for job in jobs:
+        if job.seed == seed and attacker in job.attackers:
+            return job.key
+    return jobs[0].key if attacker == IN_LOOP and jobs else record.encoder_id

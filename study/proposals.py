@@ -1,0 +1,141 @@
+"""Optuna's part of the search: asking for points, and telling what became of them."""
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from search_spaces import Value
+from study.config import StudyConfig
+from study.errors import ConfigError
+from trainables.seeding import derive_seed
+
+POINT = "point"
+ENCODER_ID = "encoder_id"
+REASON = "reason"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A point of the search space.
+
+    Attributes:
+        number: The Optuna trial's number.
+        point: Every searched or fixed name with its value.
+        open: Whether Optuna still waits for its outcome.
+    """
+
+    number: int
+    point: Mapping[str, Value]
+    open: bool = True
+
+
+class Proposals:
+    """A stored Optuna study that maximises `mean_mcc` and minimises worst leakage.
+
+    Args:
+        config: The study.
+        storage: Address of Optuna's storage, or a storage object.
+
+    Raises:
+        ConfigError: If the storage cannot be opened.
+    """
+
+    def __init__(self, config: StudyConfig, storage: str | optuna.storages.BaseStorage) -> None:
+        self._space = config.space
+        self._floor = config.study.utility_floor
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        try:
+            self._study = optuna.create_study(
+                study_name=config.study.name,
+                storage=storage,
+                directions=["maximize", "minimize"],
+                load_if_exists=True,
+            )
+        except Exception as error:  # SQLAlchemy, a database driver or Optuna: all mean the same
+            raise ConfigError(
+                f"study.storage: Optuna cannot open {storage!r}: {_first_line(error)}"
+            ) from error
+        # A resumed sampler must not draw the same random points again: the number of trials that
+        # are there already is a part of its seed.
+        seed = derive_seed(config.study.seed, config.study.sampler, len(self._study.trials))
+        self._study.sampler = build_sampler(config, seed)
+        if config.space.domains:
+            self._study.enqueue_trial(config.space.default_parameters(), skip_if_exists=True)
+
+    def restore(self) -> Iterator[Proposal]:
+        """Goes through the stored trials; what was interrupted before it had a point has failed."""
+        for trial in self._study.get_trials(deepcopy=False):
+            point = trial.user_attrs.get(POINT)
+            is_open = trial.state == TrialState.RUNNING
+            if point is not None:
+                yield Proposal(trial.number, point, is_open)
+            elif is_open:
+                self.fail(trial.number, "interrupted before it started")
+
+    def propose(self) -> Proposal:
+        """Asks for the next point: the enqueued default first, then the sampler's."""
+        trial = self._study.ask()
+        point = self._space.suggest(trial)
+        trial.set_user_attr(POINT, point)
+        return Proposal(trial.number, point)
+
+    def verified(self, number: int, mean_mcc: float, worst_leakage: float) -> None:
+        """Tells the objectives of an encoder whose last attacker has ended.
+
+        Raises:
+            ValueError: If a figure is not finite; such an encoder must be told as failed.
+        """
+        if not (math.isfinite(mean_mcc) and math.isfinite(worst_leakage)):
+            raise ValueError(f"objectives must be finite, got {mean_mcc=}, {worst_leakage=}")
+        if self._floor is not None:
+            trial = optuna.trial.Trial(self._study, self._stored(number)._trial_id)
+            trial.set_constraint("utility_floor", self._floor - mean_mcc)
+        self._study.tell(number, [mean_mcc, worst_leakage])
+
+    def fail(self, number: int, reason: str) -> None:
+        """Tells that a point has no objectives, and why."""
+        trial = optuna.trial.Trial(self._study, self._stored(number)._trial_id)
+        trial.set_user_attr(REASON, reason)
+        self._study.tell(number, state=TrialState.FAIL)
+
+    def note_encoder(self, number: int, encoder_id: str) -> None:
+        """Notes which encoder a point became."""
+        trial = optuna.trial.Trial(self._study, self._stored(number)._trial_id)
+        trial.set_user_attr(ENCODER_ID, encoder_id)
+
+    def trials(self) -> list[FrozenTrial]:
+        """The stored trials, for tests and tables."""
+        return self._study.get_trials()
+
+    def _stored(self, number: int) -> FrozenTrial:
+        return self._study.get_trials(deepcopy=False)[number]
+
+
+def build_sampler(config: StudyConfig, seed: int) -> optuna.samplers.BaseSampler:
+    """Makes the sampler of `study.sampler`; a seed of 0 is a seed."""
+    startup = config.study.num_startup
+    table: dict[str, Any] = {
+        # Grouped and multivariate: which values go together is what there is to learn. Trials
+        # that are still running count as bad ones, so that workers do not crowd together.
+        "tpe": lambda: optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=startup, multivariate=True, group=True, constant_liar=True
+        ),
+        "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=seed, population_size=startup),
+        "gp": lambda: optuna.samplers.GPSampler(
+            seed=seed, n_startup_trials=startup, warn_independent_sampling=False
+        ),
+        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
+    }  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler: optuna.samplers.BaseSampler = table[config.study.sampler]()
+    return sampler
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,146 @@
+"""What the search knows of each encoder, and who is told when something happens."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from search_spaces import Value
+from study.jobs import Job, Role
+from study.verification import AttackFigures, Verdict
+
+Status = Literal["running", "verified", "failed", "diverged", "collapsed"]
+Result = Mapping[str, Any]
+
+
+@dataclass
+class EncoderRecord:
+    """One encoder from proposal to verdict.
+
+    Attributes:
+        protect: The job that trains it.
+        role: Why it is measured.
+        point: The searched values it stands for; empty for a baseline.
+        numbers: The Optuna trials that wait for it; a point proposed twice is trained once.
+        status: How far it got.
+        reason: Why it has no verdict.
+        protected: What its training ended with.
+        attacks: Its attack jobs by key; None until it is trained.
+        attacked: What those that have ended ended with.
+        verdict: What it leaks.
+    """
+
+    protect: Job
+    role: Role
+    point: Mapping[str, Value]
+    numbers: list[int] = field(default_factory=list)
+    status: Status = "running"
+    reason: str = ""
+    protected: Result | None = None
+    attacks: dict[str, Job] | None = None
+    attacked: dict[str, Result] = field(default_factory=dict)
+    verdict: Verdict | None = None
+
+    @property
+    def encoder_id(self) -> str:
+        """Its identity."""
+        return self.protect.encoder_id
+
+    @property
+    def label(self) -> str:
+        """A few words for a person."""
+        return self.protect.label
+
+    @property
+    def mean_mcc(self) -> float | None:
+        """Its utility; None if its training has not ended well."""
+        value = (self.protected or {}).get("utility/mean_mcc")
+        return None if value is None else float(value)
+
+    def results(self) -> list[tuple[int, Result]]:
+        """Every attacker's (seed, result), in the order of the jobs."""
+        jobs = (self.attacks or {}).items()
+        return [
+            (job.seed, result)
+            for key, job in jobs
+            if key in self.attacked
+            for result in self.attacked[key]["results"]
+        ]
+
+
+class Listener(Protocol):
+    """Who follows a study: tracking and the live table.
+
+    The search calls these on the driver, one at a time. On resume it tells again what is on disk,
+    so whoever keeps something must recognise what it has.
+    """
+
+    def job_started(self, job: Job, record: EncoderRecord | None) -> None:
+        """A trial was handed to Tune; `record` is None for a reference."""
+
+    def job_progressed(self, job: Job, result: Result) -> None:
+        """A running trial reported."""
+
+    def job_finished(self, job: Job, result: Result) -> None:
+        """A trial ended as it should."""
+
+    def job_failed(self, job: Job, reason: str) -> None:
+        """A trial failed for good."""
+
+    def references_measured(self, figures: Mapping[str, list[AttackFigures]]) -> None:
+        """All floors and ceilings are known: `constant` and `identity` → every attacker."""
+
+    def encoder_verified(self, record: EncoderRecord) -> None:
+        """The last attacker of an encoder has ended."""
+
+    def encoder_failed(self, record: EncoderRecord) -> None:
+        """An encoder will have no verdict; its status and reason say why."""
+
+    def warn(self, message: str) -> None:
+        """Something the user should know now."""
+
+
+class Listeners:
+    """Tells several listeners, in order."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = listeners
+
+    def job_started(self, job: Job, record: EncoderRecord | None) -> None:
+        """See `Listener`."""
+        for listener in self._listeners:
+            listener.job_started(job, record)
+
+    def job_progressed(self, job: Job, result: Result) -> None:
+        """See `Listener`."""
+        for listener in self._listeners:
+            listener.job_progressed(job, result)
+
+    def job_finished(self, job: Job, result: Result) -> None:
+        """See `Listener`."""
+        for listener in self._listeners:
+            listener.job_finished(job, result)
+
+    def job_failed(self, job: Job, reason: str) -> None:
+        """See `Listener`."""
+        for listener in self._listeners:
+            listener.job_failed(job, reason)
+
+    def references_measured(self, figures: Mapping[str, list[AttackFigures]]) -> None:
+        """See `Listener`."""
+        for listener in self._listeners:
+            listener.references_measured(figures)
+
+    def encoder_verified(self, record: EncoderRecord) -> None:
+        """See `Listener`."""
+        for listener in self._listeners:
+            listener.encoder_verified(record)
+
+    def encoder_failed(self, record: EncoderRecord) -> None:
+        """See `Listener`."""
+        for listener in self._listeners:
+            listener.encoder_failed(record)
+
+    def warn(self, message: str) -> None:
+        """See `Listener`."""
+        for listener in self._listeners:
+            listener.warn(message)

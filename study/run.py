@@ -1,0 +1,124 @@
+"""Runs a study: recipe and overrides in, a report of verified frontiers out.
+
+python study/run.py [RECIPE] [part.field=value …] [options]
+"""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    # Run as a script: the repository's root is what is imported from, not this folder, whose
+    # module names would stand beside everyone else's.
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import argparse
+import re
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from study.dry_run import print_plan
+from study.errors import ConfigError
+from study.launch import Options, run_study
+from study.loading import list_recipes, load_config
+from study.places import find_places
+
+EPILOG = """\
+A value that a recipe or a key=value word gives is fixed. A searched value that is not given is
+proposed by Optuna; a list gives it choices, {low: …, high: …} a range:
+
+  python study/run.py                                      the quickstart: minutes, no data needed
+  python study/run.py celeba data.root=/data/celeba        your own CelebA
+  python study/run.py quickstart study.num_encoders=20 study.name=longer
+  python study/run.py quickstart model.cut_point=conv3 'protector.lambda1={low: 1, high: 30}'
+  python study/run.py quickstart --resume                  go on after Ctrl-C, a crash, or for more
+
+Parts: study, data, model, protector, attack, resources; --dry-run prints every key with its value.
+Exit code 0: every trial ended as it should; 1: the study ended, or was stopped, and not every
+trial did; 2: bad input, nothing was started.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code."""
+    parser = _parser()
+    options = parser.parse_intermixed_args(arguments)
+    if options.list:
+        for name, line in list_recipes().items():
+            print(f"{name:14} {line}")
+        return 0
+    console = Console()
+    try:
+        recipe, overrides = _split_words(options.words)
+        config = load_config(recipe, overrides)
+        places = find_places(config, Path(options.results))
+        if options.dry_run:
+            print_plan(config, places, console)
+            return 0
+        budget = None if options.time_budget is None else parse_duration(options.time_budget)
+        return run_study(config, places, Options(options.resume, budget), console)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def parse_duration(text: str) -> float:
+    """Reads `4h`, `90m`, `1h30m` or `45s` as seconds.
+
+    Raises:
+        ConfigError: If it is none of these, or no time at all.
+    """
+    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text)
+    seconds = 0.0
+    if match is not None:
+        hours, minutes, rest = (float(part or 0) for part in match.groups())
+        seconds = hours * 3600 + minutes * 60 + rest
+    if seconds <= 0:
+        raise ConfigError(f"--time-budget: a time above 0 such as 4h, 90m or 1h30m, got {text!r}")
+    return seconds
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="study/run.py",
+        description="Train encoders against an adversary, attack them frozen, show the frontier.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "words", nargs="*", metavar="RECIPE | part.field=value",
+        help="a recipe's name (see --list) or a YAML file, then values that override it",
+    )  # fmt: skip
+    parser.add_argument(
+        "--resume", action="store_true",
+        help="go on with the study of this name (or start it, if there is none)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--time-budget", metavar="4h",
+        help="start no new encoder after this time; what runs is finished and verified",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dry-run", action="store_true",
+        help="check everything, print the configuration, the trials, time and disk; start nothing",
+    )  # fmt: skip
+    parser.add_argument("--list", action="store_true", help="list the recipes")
+    parser.add_argument(
+        "--results",
+        metavar="DIR",
+        default="results",
+        help="folder of all results (results/)",
+    )
+    return parser
+
+
+def _split_words(words: Sequence[str]) -> tuple[str, list[str]]:
+    recipes = [word for word in words if "=" not in word]
+    if len(recipes) > 1:
+        raise ConfigError(
+            f"one recipe at most, got {', '.join(recipes)}; a value is written part.field=value"
+        )
+    return (recipes[0] if recipes else "quickstart"), [word for word in words if "=" in word]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

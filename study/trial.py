@@ -1,0 +1,146 @@
+"""The one Tune trainable: it runs whichever trial its configuration names, and keeps its state.
+
+A trial writes its own checkpoint and its own final result, so that neither a killed driver nor a
+killed worker loses more than the seconds since the last checkpoint.
+"""
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from ray import tune
+
+from study.folder import StudyFolder, read_json, write_json
+from trainables.checkpoint import write_text
+
+CHECKPOINT_SECONDS = 30.0
+"""Time between a trial's own checkpoints."""
+
+
+class Trial(Protocol):
+    """What `ProtectTrial` and `AttackTrial` offer."""
+
+    def step(self) -> dict[str, Any]:
+        """Trains for a few seconds and reports; `done` is true at the end."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """Writes all state."""
+        ...
+
+    def load(self, path: Path) -> None:
+        """Restores what `save` wrote."""
+        ...
+
+
+TrialFactory = Callable[[Mapping[str, Any]], Trial]
+
+
+def make_trial(config: Mapping[str, Any]) -> Trial:
+    """Builds the trial a configuration names."""
+    # Imported here: a worker that never attacks need not load the attackers, and the reverse.
+    if config["kind"] == "protect":
+        from trainables.protect import ProtectTrial
+
+        return ProtectTrial(config)
+    from trainables.attack import AttackTrial
+
+    return AttackTrial(config)
+
+
+class StudyTrial(tune.Trainable):
+    """A Tune trainable around one trial; its actor is used again for the next."""
+
+    def setup(
+        self,
+        config: dict[str, Any],
+        factory: TrialFactory = make_trial,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    ) -> None:
+        """Prepares the trial, going on from its checkpoint if it has one."""
+        self._factory = factory
+        self._checkpoint_seconds = checkpoint_seconds
+        self._trial: Trial | None = None
+        self._finished: dict[str, Any] | None = None
+        self._saved = 0.0
+        self._start(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes up another trial in the same process."""
+        self._start(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Runs the trial for a few seconds; writes what must outlive this process.
+
+        Raises:
+            Exception: Whatever the trial raised; its text is kept for the summary.
+        """
+        try:
+            if self._finished is None and self._trial is None:
+                self._trial = self._prepare()
+            if self._finished is not None:
+                return self._report(self._finished)
+            assert self._trial is not None
+            result = self._trial.step()
+            if result["done"]:
+                write_json(result, self._folder.trial(self._key))
+                self._folder.checkpoint(self._key).unlink(missing_ok=True)
+                self._folder.error(self._key).unlink(missing_ok=True)
+                self._finished, self._trial = result, None
+            elif time.monotonic() - self._saved > self._checkpoint_seconds:
+                self._save()
+            return self._report(result)
+        except Exception:
+            write_text(traceback.format_exc(), self._folder.error(self._key))
+            raise
+
+    def cleanup(self) -> None:
+        """Saves a trial that is stopped before its end."""
+        if self._trial is not None and self._finished is None:
+            self._save()
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Tune's checkpoint: the trial's own, in Tune's folder."""
+        if self._trial is not None:
+            self._trial.save(Path(checkpoint_dir) / "trial.pt")
+
+    def load_checkpoint(self, checkpoint: str) -> None:  # type: ignore[override]
+        """Restores Tune's checkpoint."""
+        path = Path(checkpoint) / "trial.pt"
+        if path.is_file() and self._finished is None:
+            self._trial = self._trial or self._factory(self._trial_config)
+            self._trial.load(path)
+
+    def _start(self, config: Mapping[str, Any]) -> None:
+        self._folder = StudyFolder(Path(config["results"]), config["study"])
+        self._key = str(config["key"])
+        self._trial_config: Mapping[str, Any] = config["trial"]
+        self._trial = None
+        self._finished = read_json(self._folder.trial(self._key))
+        self._saved = time.monotonic()
+
+    def _prepare(self) -> Trial:
+        """Builds the trial; done in the first step, where an error is kept like any other."""
+        torch.set_num_threads(int(self._trial_config["threads"]))
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        trial = self._factory(self._trial_config)
+        checkpoint = self._folder.checkpoint(self._key)
+        if checkpoint.is_file():
+            trial.load(checkpoint)
+        return trial
+
+    def _save(self) -> None:
+        assert self._trial is not None
+        self._trial.save(self._folder.checkpoint(self._key))
+        self._saved = time.monotonic()
+
+    @staticmethod
+    def _report(result: Mapping[str, Any]) -> dict[str, Any]:
+        """What goes to the driver: numbers. Curves and results are in the trial's file."""
+        numbers = {k: v for k, v in result.items() if isinstance(v, bool | int | float)}
+        return {**numbers, "done": bool(result.get("done", True))}

@@ -1,0 +1,162 @@
+"""From the scores of all attackers of one encoder to its verified leakage.
+
+The worst attacker is chosen on the selection split and reported on the test split. The in-loop
+adversary is one more attacker: worst leakage is never below what it reaches.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trainables.attackers.suite import IN_LOOP
+from trainables.metrics import leakage
+
+References = Mapping[tuple[str, str, int], Mapping[str, Any]]
+"""(constant or identity, attacker, seed) → that attacker's result."""
+
+
+@dataclass(frozen=True)
+class AttackFigures:
+    """One attacker on one encoder.
+
+    Attributes:
+        attacker: Its label.
+        seed: Number of the repetition, from 0.
+        result: What the trial reported.
+        floor: Its test score on a constant encoder.
+        ceiling: Its test score on the identity encoder.
+        leakage_test: Leakage of the test score; None where floor and ceiling do not differ.
+        leakage_selection: Leakage of the selection score; None likewise.
+        problem: Why there is no leakage; empty if there is.
+    """
+
+    attacker: str
+    seed: int
+    result: Mapping[str, Any]
+    floor: float
+    ceiling: float
+    leakage_test: float | None
+    leakage_selection: float | None
+    problem: str = ""
+
+    @property
+    def saturated(self) -> bool:
+        """Whether it stopped because it had learned all it could."""
+        return bool(self.result["saturated"])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a frozen encoder leaks.
+
+    Attributes:
+        figures: Every attacker and seed, the in-loop adversary included.
+        worst_attacker: The one that leaks most on the selection split (in-loop excluded).
+        worst_selection: Its leakage there.
+        worst_leakage: Its leakage on the test split, or the in-loop adversary's if that is higher.
+        by_attacker: Test leakage per label, of the seed that leaks most on selection.
+        saturated: Whether every retrained attacker saturated.
+        saturation_gap: Worst retrained reconstruction minus the in-loop adversary's leakage; None
+            without an in-loop adversary.
+        num_public: Public images the attackers had.
+        notes: Attackers that could not be measured, and why.
+    """
+
+    figures: tuple[AttackFigures, ...]
+    worst_attacker: str
+    worst_selection: float
+    worst_leakage: float
+    by_attacker: Mapping[str, float]
+    saturated: bool
+    saturation_gap: float | None
+    num_public: int
+    notes: tuple[str, ...]
+
+
+def figures_of(
+    results: Sequence[tuple[int, Mapping[str, Any]]], references: References
+) -> list[AttackFigures]:
+    """Sets each (seed, result) against its floor and ceiling.
+
+    The in-loop decoder is normalised by the `decoder` attacker's references, the retrained
+    attacker nearest to it (any reconstructing attacker where the suite has no `decoder`).
+    """
+    return [_figures(seed, result, references) for seed, result in results]
+
+
+def judge(figures: Sequence[AttackFigures]) -> Verdict:
+    """Finds the worst attacker of an encoder.
+
+    Raises:
+        ValueError: If no attacker's leakage can be measured.
+    """
+    measured = [f for f in figures if f.attacker != IN_LOOP and f.leakage_selection is not None]
+    notes = tuple(dict.fromkeys(f.problem for f in figures if f.problem))
+    if not measured:
+        raise ValueError("no attacker's leakage can be measured: " + "; ".join(notes))
+    best_seed: dict[str, AttackFigures] = {}
+    for figure in measured:
+        known = best_seed.get(figure.attacker)
+        if known is None or _selection(figure) > _selection(known):
+            best_seed[figure.attacker] = figure
+    worst = max(best_seed.values(), key=_selection)
+    in_loop = max(
+        (f.leakage_test for f in figures if f.attacker == IN_LOOP and f.leakage_test is not None),
+        default=None,
+    )
+    by_attacker = {label: _test(figure) for label, figure in best_seed.items()}
+    rebuilt = [_test(f) for f in best_seed.values() if f.result["kind"] == "reconstruction"]
+    gap = max(rebuilt) - in_loop if rebuilt and in_loop is not None else None
+    if in_loop is not None:
+        by_attacker[IN_LOOP] = in_loop
+    return Verdict(
+        figures=tuple(figures),
+        worst_attacker=worst.attacker,
+        worst_selection=_selection(worst),
+        worst_leakage=max(_test(worst), in_loop if in_loop is not None else 0.0),
+        by_attacker=by_attacker,
+        saturated=all(f.saturated for f in figures if f.attacker != IN_LOOP),
+        saturation_gap=gap,
+        num_public=max(int(f.result["num_public"]) for f in measured),
+        notes=notes,
+    )
+
+
+def _figures(seed: int, result: Mapping[str, Any], references: References) -> AttackFigures:
+    label = str(result["attacker"])
+    floor, ceiling = _references(label, seed, references, "test")
+    problem = ""
+    leaks: list[float | None] = [None, None]
+    try:
+        leaks = [
+            # Each split against its own floor and ceiling: choices made on selection must not
+            # depend on test, not even through a normalisation.
+            leakage(float(result[split]), *_references(label, seed, references, split))
+            for split in ("test", "selection")
+        ]
+    except ValueError as error:
+        problem = f"{label}: {error}"
+    return AttackFigures(label, seed, result, floor, ceiling, leaks[0], leaks[1], problem)
+
+
+def _references(label: str, seed: int, references: References, split: str) -> tuple[float, float]:
+    if label == IN_LOOP:
+        known = [key for key, value in references.items() if value["kind"] == "reconstruction"]
+        names = sorted({key[1] for key in known}, key=lambda name: (name != "decoder", name))
+        if not names:
+            return math.nan, math.nan
+        label = names[0]
+    floor = references[("constant", label, seed)][split]
+    ceiling = references[("identity", label, seed)][split]
+    return float(floor), float(ceiling)
+
+
+def _selection(figure: AttackFigures) -> float:
+    assert figure.leakage_selection is not None
+    return figure.leakage_selection
+
+
+def _test(figure: AttackFigures) -> float:
+    assert figure.leakage_test is not None
+    return figure.leakage_test

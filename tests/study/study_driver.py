@@ -1,0 +1,30 @@
+"""Runs a study of slow fake trials in a process of its own, so that a test can kill it.
+
+python study_driver.py RESULTS [part.field=value …] [--resume]
+"""
+
+import sys
+from pathlib import Path
+
+import ray
+from rich.console import Console
+
+from study.launch import Options, run_study
+from study.loading import load_config
+from study.places import find_places
+from tests.study import study_fakes
+
+
+def main() -> int:
+    """Runs the study; the exit code is the study's."""
+    # The workers cannot import the tests.
+    ray.cloudpickle.register_pickle_by_value(study_fakes)
+    words = [word for word in sys.argv[2:] if "=" in word]
+    config = load_config("quickstart", ["study.name=small", "data.num_images=200", *words])
+    places = find_places(config, Path(sys.argv[1]))
+    options = Options(resume="--resume" in sys.argv)
+    return run_study(config, places, options, Console(), study_fakes.slow_fake_trial)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""MLflow's runs against a real database: layout, curves, failures, and telling everything twice."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.tracking import MlflowClient
+from PIL import Image
+
+from study.errors import ConfigError
+from study.folder import write_json
+from study.journal import Journal
+from study.search import VerifiedSearch
+from study.tracking import Runs, connect, has_study
+from tests.study.study_fakes import CONTENT, fake_trial
+
+
+class Told:
+    """A study whose search tells a journal, driven to its end."""
+
+    def __init__(self, bench: Any, tmp_path: Path, finish: int = 99) -> None:
+        self.bench = bench
+        self.address = f"sqlite:///{tmp_path / 'mlflow.db'}"
+        self.client = connect(self.address)
+        folder = bench.folder
+        runs = Runs(self.client, folder.name, tmp_path / "mlartifacts")
+        self.journal = Journal(runs, bench.config, folder, CONTENT)
+        self.search = VerifiedSearch(bench.jobs, folder, bench.proposals, self.journal)
+        for count in range(finish):
+            config = self.search.suggest(str(count))
+            if not isinstance(config, dict):
+                break
+            self._run(str(count), config)
+
+    def _run(self, trial_id: str, config: dict[str, Any]) -> None:
+        trial = fake_trial(config["trial"])
+        result: dict[str, Any] = {"done": False}
+        while not result["done"]:
+            result = trial.step()
+            self.search.on_trial_result(trial_id, result)
+        if config["kind"] == "attack":
+            folder = Path(config["trial"]["output"])
+            for name in ("originals", "decoder", "in_loop"):
+                folder.mkdir(parents=True, exist_ok=True)
+                Image.new("RGB", (64, 16), "teal").save(folder / f"{name}.png")
+        if result.get("cost/latency_ms") and trial.config["protector"].get("lambda1") == 6.0:
+            result |= {"status": "diverged", "reason": "loss was nan"}
+        write_json(result, self.bench.folder.trial(config["key"]))
+        self.search.on_trial_complete(trial_id, {"done": True})
+
+    def runs(self, kind: str) -> list[Any]:
+        """All runs of one kind."""
+        experiment = self.client.get_experiment_by_name("small")
+        assert experiment is not None
+        return list(self.client.search_runs([experiment.experiment_id], f"tags.kind = '{kind}'"))
+
+
+SMALL = ("study.num_encoders=2", "model.cut_point=conv3")
+
+
+def test_study_encoders_and_attacks_are_nested_and_complete(make_bench, tmp_path: Path) -> None:
+    told = Told(make_bench(*SMALL), tmp_path)
+    told.journal.set_status("finished")
+    told.journal.close("FINISHED")
+    (study,) = told.runs("study")
+    assert study.data.tags["status"] == "finished"
+    assert study.data.params["image_size"] == "32"
+    assert {f.path for f in told.client.list_artifacts(study.info.run_id)} == {
+        "study.yaml",
+        "data.json",
+    }
+    history = told.client.get_metric_history(study.info.run_id, "hypervolume")
+    assert [point.step for point in history] == [1, 2]
+    assert history[1].value > history[0].value
+    encoders = {run.data.tags["role"]: run for run in told.runs("encoder")}
+    assert encoders.keys() == {"floor", "ceiling", "labels", "undefended", "searched"}
+    for run in encoders.values():
+        assert run.data.tags["mlflow.parentRunId"] == study.info.run_id
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["status"] == "verified"
+    attacks = told.runs("attack")
+    by_parent: dict[str, set[str]] = {}
+    for run in attacks:
+        parent = run.data.tags["mlflow.parentRunId"]
+        by_parent.setdefault(parent, set()).add(run.data.tags["attacker"])
+    suite = {"decoder", "decoder_strong", "attribute"}
+    assert by_parent[encoders["searched"].info.run_id] == suite | {"in_loop"}
+    assert by_parent[encoders["undefended"].info.run_id] == suite
+    assert by_parent[encoders["floor"].info.run_id] == suite
+
+
+def test_the_searched_encoders_run_holds_the_promised_names(make_bench, tmp_path: Path) -> None:
+    told = Told(make_bench(*SMALL), tmp_path)
+    (run,) = [run for run in told.runs("encoder") if run.data.tags["role"] == "searched"]
+    params = run.data.params
+    assert (params["protector"], params["cut_point"]) == ("reconstruction", "conv3")
+    assert float(params["lambda1"]) == 1.0
+    assert float(params["log10_lambda1"]) == 0.0
+    assert float(params["log10_encoder_lr_decay"]) == -2.0
+    assert "code_width" not in params
+    assert run.data.tags["optuna_trial"] == "0"
+    assert run.data.tags["trial_id"] == run.data.tags["encoder_id"]
+    assert run.data.tags["worst_attacker"] == "decoder"
+    metrics = run.data.metrics
+    # λ1 = 1: decoder 0.45, in-loop 0.25, both between 0.2 and 0.8.
+    assert metrics["leakage/worst"] == pytest.approx(0.25 / 0.6)
+    assert metrics["leakage/decoder"] == pytest.approx(0.25 / 0.6)
+    assert metrics["leakage/in_loop"] == pytest.approx(0.05 / 0.6)
+    assert metrics["saturation_gap"] == pytest.approx(0.2 / 0.6)
+    assert metrics["utility/mean_mcc"] == pytest.approx(0.9 / 1.01)
+    assert metrics["in_loop/decoder"] == 0.25
+    assert metrics["cost/code_bytes"] == 64
+    assert metrics["num_public"] == 64
+    assert metrics["saturated"] == 1
+    assert metrics["seconds/protect"] == pytest.approx(0.3)
+    curve = told.client.get_metric_history(run.info.run_id, "train/loss")
+    assert [(point.step, point.value) for point in curve] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    names = {file.path for file in told.client.list_artifacts(run.info.run_id)}
+    assert {"config.json", "reconstructions.png", "decoder.png", "originals.png"} <= names
+
+
+def test_an_attack_run_holds_scores_leakage_and_curve(make_bench, tmp_path: Path) -> None:
+    told = Told(make_bench(*SMALL), tmp_path)
+    (run,) = [
+        run
+        for run in told.runs("attack")
+        if run.data.tags["attacker"] == "decoder" and run.data.params.get("lambda1")
+    ]
+    assert run.data.tags["saturated"] == "true"
+    assert run.data.params["cut_point"] == "conv3"
+    assert run.data.metrics["score/test"] == pytest.approx(0.45)
+    assert run.data.metrics["leakage/test"] == pytest.approx(0.25 / 0.6)
+    assert (run.data.metrics["floor"], run.data.metrics["ceiling"]) == (0.2, 0.8)
+    assert run.data.metrics["ssim"] == pytest.approx(0.45)
+    rates = told.client.get_metric_history(run.info.run_id, "train/rate")
+    assert [(point.step, point.value) for point in rates] == [(50, 1e-3), (100, 1e-4)]
+
+
+def test_a_diverged_encoder_is_a_failed_run_with_its_reason(make_bench, tmp_path: Path) -> None:
+    told = Told(make_bench(*SMALL, "protector.lambda1=6"), tmp_path)
+    (run,) = [run for run in told.runs("encoder") if run.data.tags["role"] == "searched"]
+    assert run.info.status == "FAILED"
+    assert (run.data.tags["status"], run.data.tags["reason"]) == ("diverged", "loss was nan")
+    assert "leakage/worst" not in run.data.metrics
+
+
+def test_a_killed_study_goes_on_in_the_same_runs(make_bench, tmp_path: Path) -> None:
+    first = Told(make_bench(*SMALL), tmp_path, finish=5)
+    # The next encoder starts, and then the driver is gone: its run stays RUNNING.
+    first.search.suggest("killed")
+    running = [run for run in first.runs("encoder") if run.info.status == "RUNNING"]
+    assert len(running) == 1
+    # On opening, before anything goes on, nothing is left that pretends to run.
+    Runs(first.client, "small", tmp_path / "mlartifacts")
+    states = [run.info.status for run in first.runs("encoder")]
+    assert states.count("KILLED") == 1
+    assert "RUNNING" not in states
+    second = Told(make_bench(*SMALL), tmp_path)
+    second.journal.close("FINISHED")
+    assert len(second.runs("study")) == 1
+    encoders = second.runs("encoder")
+    assert len(encoders) == 5
+    assert {run.info.status for run in encoders} == {"FINISHED"}
+    assert running[0].info.run_id in {run.info.run_id for run in encoders}
+    assert len(second.runs("attack")) == 3 * 5 + 1
+    third = Told(make_bench(*SMALL), tmp_path)
+    assert len(third.runs("attack")) == 3 * 5 + 1
+    history = third.client.get_metric_history(third.runs("study")[0].info.run_id, "hypervolume")
+    assert [point.step for point in history] == [1, 2]
+
+
+def test_an_address_that_does_not_answer_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"MLFLOW_TRACKING_URI.*127\.0\.0\.1:9"):
+        connect("http://127.0.0.1:9")
+
+
+def test_a_study_is_known_once_it_has_a_run(make_bench, tmp_path: Path) -> None:
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert not has_study(client, "small")
+    Told(make_bench(*SMALL), tmp_path, finish=0)
+    assert has_study(client, "small")
+
+
+def test_a_deleted_experiment_is_named(make_bench, tmp_path: Path) -> None:
+    client = Told(make_bench(*SMALL), tmp_path, finish=0).client
+    experiment = client.get_experiment_by_name("small")
+    assert experiment is not None
+    client.delete_experiment(experiment.experiment_id)
+    with pytest.raises(ConfigError, match="deleted"):
+        Runs(client, "small", tmp_path / "mlartifacts")

@@ -1,0 +1,275 @@
+"""The search: its order, what Optuna is told, and going on from what is on disk. No Ray here."""
+
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+from ray.tune.search import Searcher
+
+from study.folder import write_json
+from study.search import until
+from tests.study.study_fakes import CEILING, FLOOR, fake_trial
+
+
+class Driver:
+    """Runs what a search hands out, one trial at a time, as Tune would."""
+
+    def __init__(self, bench: Any) -> None:
+        self.bench = bench
+        self.search = bench.search
+        self.order: list[str] = []
+        self.count = 0
+
+    def take(self) -> tuple[str, dict[str, Any]] | None:
+        """Asks for one job; None if there is none now."""
+        self.count += 1
+        trial_id = f"t{self.count}"
+        config = self.search.suggest(trial_id)
+        return (trial_id, config) if isinstance(config, dict) else None
+
+    def finish(self, trial_id: str, config: dict[str, Any], **changes: Any) -> None:
+        """Runs a job to its end, as the trial process does, and reports it."""
+        trial = fake_trial(config["trial"])
+        result: dict[str, Any] = {"done": False}
+        while not result["done"]:
+            result = trial.step()
+            self.search.on_trial_result(trial_id, result)
+        write_json({**result, **changes}, self.bench.folder.trial(config["key"]))
+        self.search.on_trial_complete(trial_id, {"done": True})
+
+    def run(self) -> list[str]:
+        """Runs everything in order; returns what each job was about."""
+        while (taken := self.take()) is not None:
+            job = self.search.running[0]
+            self.order.append(f"{job.kind} {job.label}")
+            self.finish(*taken)
+        return self.order
+
+
+def test_attacks_come_before_references_before_new_encoders(make_bench) -> None:
+    bench = make_bench("attack.group=3")
+    order = Driver(bench).run()
+    suite = "decoder, decoder_strong, attribute on"
+    assert order[:6] == [
+        f"reference {suite} constant",
+        f"reference {suite} identity",
+        "protect labels",
+        f"attack {suite} labels",
+        "protect none conv3",
+        f"attack {suite} none conv3",
+    ]
+    assert order[6:9] == [
+        "protect none conv4",
+        f"attack {suite} none conv4",
+        "protect reconstruction conv4 λ1=1",
+    ]
+    # Four encoders beside labels, each with one attack trial, and two references.
+    assert len(order) == 2 + 5 * 2
+    assert bench.search.finished
+    assert bench.search.suggest("more") == Searcher.FINISHED
+
+
+def test_while_something_runs_the_search_is_asked_again_later(make_bench) -> None:
+    driver = Driver(make_bench("study.num_encoders=1", "study.baselines=[]"))
+    taken = [driver.take() for _ in range(4)]
+    assert [config["kind"] for _, config in taken[:3]] == ["attack", "attack", "protect"]
+    assert taken[3] is None
+    assert not driver.search.finished
+
+
+def test_optuna_is_told_only_when_the_last_attacker_has_ended(make_bench) -> None:
+    bench = make_bench("study.num_encoders=1", "study.baselines=[]", "attack.group=1")
+    driver = Driver(bench)
+    for _ in range(6):  # three floors, three ceilings
+        driver.finish(*driver.take())
+    driver.finish(*driver.take())  # the encoder
+    for _ in range(2):
+        driver.finish(*driver.take())
+        assert bench.proposals.trials()[0].state == TrialState.RUNNING
+    driver.finish(*driver.take())
+    trial = bench.proposals.trials()[0]
+    assert trial.state == TrialState.COMPLETE
+    # λ1 = 1: fake utility 0.9 / 1.01; decoder 0.2 + 0.5 / 2 between 0.2 and 0.8.
+    assert trial.values == pytest.approx([0.9 / 1.01, 0.25 / (CEILING - FLOOR)])
+    assert trial.user_attrs["encoder_id"] in bench.search.records
+
+
+def test_an_encoder_waits_for_the_references(make_bench) -> None:
+    bench = make_bench("study.num_encoders=1", "study.baselines=[]")
+    driver = Driver(bench)
+    floor, ceiling, encoder = (driver.take() for _ in range(3))
+    driver.finish(*encoder)
+    driver.finish(*driver.take())
+    driver.finish(*floor)
+    assert bench.proposals.trials()[0].state == TrialState.RUNNING
+    driver.finish(*ceiling)
+    assert bench.proposals.trials()[0].state == TrialState.COMPLETE
+
+
+def test_references_are_measured_once_for_all_studies(make_bench) -> None:
+    assert sum(line.startswith("reference") for line in Driver(make_bench()).run()) == 2
+    other = Driver(make_bench("study.name=other", "study.seed=5")).run()
+    assert not any(line.startswith("reference") for line in other)
+    slower = Driver(make_bench("study.name=third", "attack.max_steps=77")).run()
+    assert sum(line.startswith("reference") for line in slower) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "reason"),
+    [
+        ({"status": "diverged", "reason": "pixel loss was nan"}, "diverged", "pixel loss was nan"),
+        ({"status": "collapsed", "reason": "constant output"}, "collapsed", "constant output"),
+        ({"utility/mean_mcc": None}, "failed", "utility/mean_mcc is None"),
+    ],
+)
+def test_an_encoder_without_objectives_is_told_as_failed(
+    make_bench, changes, status, reason
+) -> None:
+    bench = make_bench("study.num_encoders=2", "study.baselines=[]")
+    driver = Driver(bench)
+    driver.finish(*driver.take())
+    driver.finish(*driver.take())
+    driver.finish(*driver.take(), **changes)
+    record = next(iter(bench.search.records.values()))
+    assert (record.status, record.reason) == (status, reason)
+    trial = bench.proposals.trials()[0]
+    assert trial.state == TrialState.FAIL
+    assert trial.user_attrs["reason"] == f"{status}: {reason}"
+    # The study goes on, and no attacker is wasted on it.
+    assert [line.split()[0] for line in driver.run()] == ["protect", "attack"]
+    assert bench.search.failures == []
+    assert len(bench.notes.named("encoder_failed")) == 1
+
+
+def test_a_trial_that_raised_has_failed_for_good_and_the_study_goes_on(make_bench) -> None:
+    bench = make_bench("study.num_encoders=2", "study.baselines=[]", "attack.group=1")
+    driver = Driver(bench)
+    for _ in range(7):
+        driver.finish(*driver.take())
+    trial_id, config = driver.take()
+    path = bench.folder.error(config["key"])
+    path.parent.mkdir(parents=True)
+    path.write_text("Traceback\nRuntimeError: no memory\n")
+    driver.search.on_trial_complete(trial_id, error=True)
+    record = next(iter(bench.search.records.values()))
+    assert record.status == "failed"
+    assert record.reason == "decoder failed: RuntimeError: no memory"
+    assert len(bench.search.failures) == 1
+    # Its other attackers are not run; the next encoder is.
+    assert [line.split()[0] for line in driver.run()] == ["protect", *["attack"] * 3]
+    assert [t.state for t in bench.proposals.trials()] == [TrialState.FAIL, TrialState.COMPLETE]
+    # A resumed study does not try it again.
+    again = make_bench("study.num_encoders=2", "study.baselines=[]", "attack.group=1")
+    assert Driver(again).run() == []
+    assert len(again.search.failures) == 1
+
+
+def test_without_a_reference_nothing_is_judged(make_bench) -> None:
+    bench = make_bench("study.num_encoders=3")
+    driver = Driver(bench)
+    trial_id, _ = driver.take()
+    driver.search.on_trial_complete(trial_id, error=True)
+    order = driver.run()
+    assert order == ["reference decoder, decoder_strong, attribute on identity"]
+    assert bench.search.finished
+    assert "killed" in bench.search.failures[0]
+
+
+def test_a_resumed_search_does_only_what_is_missing(make_bench) -> None:
+    first = Driver(make_bench())
+    done = []
+    for _ in range(6):
+        trial_id, config = first.take()
+        done.append(config["key"])
+        first.finish(trial_id, config)
+    interrupted = first.take()[1]["key"]
+    second = make_bench()
+    driver = Driver(second)
+    _, config = driver.take()
+    assert config["key"] == interrupted
+    driver = Driver(make_bench())
+    order = driver.run()
+    assert len(order) == 12 - 6
+    assert len(set(done)) == 6
+    states = [trial.state for trial in second.proposals.trials()]
+    assert states == [TrialState.COMPLETE] * 2
+
+
+def test_a_resumed_search_goes_on_with_optunas_open_trials(make_bench) -> None:
+    bench = make_bench("study.num_encoders=2", "study.baselines=[]")
+    first = Driver(bench)
+    for _ in range(2):
+        first.finish(*first.take())
+    _, config = first.take()  # the default point, interrupted while it trains
+    bench.proposals._study.ask()  # asked for, but never given a point: interrupted at once
+    second = make_bench("study.num_encoders=2", "study.baselines=[]")
+    driver = Driver(second)
+    trial_id, again = driver.take()
+    assert again["key"] == config["key"]
+    driver.finish(trial_id, again)
+    driver.run()
+    states = [trial.state for trial in second.proposals.trials()]
+    assert states == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
+    assert second.proposals.trials()[1].user_attrs["reason"] == "interrupted before it started"
+
+
+def test_more_encoders_can_be_asked_for_later(make_bench) -> None:
+    Driver(make_bench()).run()
+    bench = make_bench("study.num_encoders=6")
+    assert len(Driver(bench).run()) == 2 * 2
+    ids = {record.encoder_id for record in bench.search.records.values()}
+    assert len(ids) == 7
+
+
+def test_a_known_configuration_is_not_trained_again(make_bench) -> None:
+    """Two values of one choice: the space holds two encoders, however many are asked for."""
+    fixed = [
+        "model.cut_point=conv3", "protector.encoder_lr=0.001", "protector.encoder_lr_decay=0.1",
+        "protector.lambda1=1", "protector.adversary_steps=[1, 2]", "study.baselines=[]",
+        "study.num_encoders=9",
+    ]  # fmt: skip
+    bench = make_bench(*fixed)
+    order = Driver(bench).run()
+    assert sum(line.startswith("protect") for line in order) == 2
+    assert bench.search.finished
+    assert "exhausted" in bench.notes.named("warn")[0][0]
+    states = {trial.state for trial in bench.proposals.trials()}
+    assert states == {TrialState.COMPLETE}
+    assert len({tuple(trial.values) for trial in bench.proposals.trials()}) == 1
+
+
+def test_when_its_time_is_up_running_encoders_are_still_verified(make_bench) -> None:
+    bench = make_bench("study.num_encoders=9")
+    now = [0.0]
+    bench.search._may_start = until(10.0, lambda: now[0])
+    driver = Driver(bench)
+    for _ in range(3):
+        driver.finish(*driver.take())
+    now[0] = 11.0
+    assert [line.split()[0] for line in driver.run()] == ["attack"]
+    assert bench.search.finished
+    assert [r.status for r in bench.search.records.values()].count("verified") == 1
+
+
+def test_the_number_of_encoders_bounds_baselines_too(make_bench) -> None:
+    order = Driver(make_bench("study.num_encoders=1")).run()
+    assert [line for line in order if line.startswith("protect")] == [
+        "protect labels",
+        "protect none conv3",
+    ]
+
+
+def test_a_utility_floor_is_a_constraint(make_bench) -> None:
+    bench = make_bench("study.num_encoders=1", "study.baselines=[]", "study.utility_floor=0.95")
+    Driver(bench).run()
+    trial = bench.proposals.trials()[0]
+    assert trial.state == TrialState.COMPLETE
+    constraints = [v for k, v in trial.system_attrs.items() if "utility_floor" in k]
+    assert constraints == [pytest.approx(0.95 - 0.9 / 1.01)]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])
+def test_every_sampler_runs_a_study(make_bench, sampler: str) -> None:
+    bench = make_bench(f"study.sampler={sampler}", "study.num_encoders=7", "study.num_startup=2")
+    Driver(bench).run()
+    assert [r.status for r in bench.search.records.values()] == ["verified"] * 8

@@ -1,0 +1,110 @@
+"""The Tune trainable without Tune: checkpoints, results, errors, and one actor for many trials."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from study.folder import StudyFolder
+from study.trial import StudyTrial
+from tests.study.study_fakes import FakeProtect, fake_trial
+
+
+class LocalTrial(StudyTrial):
+    """Built as Tune builds it, with the fake trials and a checkpoint after every step."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Uses the fakes."""
+        super().setup(config, factory=fake_trial, checkpoint_seconds=0.0)
+
+
+def job(tmp_path: Path, key: str, weight: float = 1.0) -> dict[str, Any]:
+    """What the search hands out."""
+    trial = {
+        "kind": "protect", "threads": 1, "output": str(tmp_path / "encoders" / key),
+        "protector": {"name": "reconstruction", "lambda1": weight},
+    }  # fmt: skip
+    return {
+        "kind": "protect", "key": key, "results": str(tmp_path), "study": "s", "trial": trial,
+    }  # fmt: skip
+
+
+def test_a_trial_leaves_its_result_and_no_checkpoint(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path, "s")
+    trial = LocalTrial(job(tmp_path, "a"))
+    assert not trial.train()["done"]
+    assert folder.checkpoint("a").is_file()
+    trial.train()
+    last = trial.train()
+    assert last["done"]
+    assert last["utility/mean_mcc"] == pytest.approx(0.9 / 1.01)
+    assert json.loads(folder.trial("a").read_text())["status"] == "finished"
+    assert not folder.checkpoint("a").exists()
+
+
+def test_a_killed_trial_goes_on_where_it_was(tmp_path: Path) -> None:
+    first = LocalTrial(job(tmp_path, "a"))
+    first.train()
+    first.train()
+    second = LocalTrial(job(tmp_path, "a"))
+    result = second.train()
+    assert (result["train_step"], result["done"]) == (3, True)
+
+
+def test_a_stopped_trial_saves_itself(tmp_path: Path) -> None:
+    trial = LocalTrial(job(tmp_path, "a"))
+    trial._checkpoint_seconds = 1e9
+    trial.train()
+    assert not StudyFolder(tmp_path, "s").checkpoint("a").exists()
+    trial.stop()
+    assert StudyFolder(tmp_path, "s").checkpoint("a").is_file()
+
+
+def test_a_finished_trial_reports_at_once(tmp_path: Path) -> None:
+    trial = LocalTrial(job(tmp_path, "a"))
+    for _ in range(3):
+        trial.train()
+    (tmp_path / "encoders" / "a" / "encoder.pt").unlink()
+    again = LocalTrial(job(tmp_path, "a"))
+    assert again.train()["done"]
+    assert not (tmp_path / "encoders" / "a" / "encoder.pt").exists()
+
+
+def test_a_damaged_result_is_measured_again(tmp_path: Path) -> None:
+    path = StudyFolder(tmp_path, "s").trial("a")
+    path.parent.mkdir(parents=True)
+    path.write_text('{"status": "fini')
+    assert not LocalTrial(job(tmp_path, "a")).train()["done"]
+
+
+def test_one_actor_takes_one_trial_after_the_other(tmp_path: Path) -> None:
+    trial = LocalTrial(job(tmp_path, "a", weight=1.0))
+    while not trial.train()["done"]:
+        pass
+    assert trial.reset_config(job(tmp_path, "b", weight=3.0))
+    results = [trial.train() for _ in range(3)]
+    assert [result["done"] for result in results] == [False, False, True]
+    assert results[2]["utility/mean_mcc"] == pytest.approx(0.9 / 1.03)
+
+
+def test_an_error_is_kept_for_the_summary(tmp_path: Path, monkeypatch) -> None:
+    def fail(self: FakeProtect) -> dict[str, Any]:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(FakeProtect, "step", fail)
+    trial = LocalTrial(job(tmp_path, "a"))
+    with pytest.raises(RuntimeError, match="out of luck"):
+        trial.train()
+    text = StudyFolder(tmp_path, "s").error("a").read_text()
+    assert text.strip().endswith("RuntimeError: out of luck")
+
+
+def test_a_result_that_is_not_finite_is_an_error_not_a_file(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(FakeProtect, "outcome", lambda self: {"utility/mean_mcc": float("nan")})
+    trial = LocalTrial(job(tmp_path, "a"))
+    trial.train()
+    trial.train()
+    with pytest.raises(ValueError, match="JSON compliant"):
+        trial.train()
+    assert not StudyFolder(tmp_path, "s").trial("a").exists()

@@ -1,0 +1,95 @@
+"""Verified leakage: worst attacker chosen on selection, value from test, in-loop included."""
+
+import pytest
+
+from study.verification import figures_of, judge
+
+
+def result(attacker, test, selection=None, saturated=True, kind="reconstruction"):
+    """One attacker's result."""
+    return {
+        "attacker": attacker, "kind": kind, "test": test, "num_public": 50,
+        "selection": test if selection is None else selection, "saturated": saturated,
+    }  # fmt: skip
+
+
+REFERENCES = {
+    ("constant", "decoder", 0): result("decoder", 0.2),
+    ("identity", "decoder", 0): result("decoder", 0.7),
+    ("constant", "attribute", 0): result("attribute", 0.5, kind="attribute"),
+    ("identity", "attribute", 0): result("attribute", 1.0, kind="attribute"),
+}
+
+
+def verdict(*results, references=REFERENCES):
+    """The verdict on results of seed 0."""
+    return judge(figures_of([(0, one) for one in results], references))
+
+
+def test_the_worst_is_chosen_on_selection_and_reported_on_test() -> None:
+    # Selection: decoder 0.5, attribute 0.4. Test, not looked at: decoder 0.3, attribute 0.6.
+    found = verdict(
+        result("decoder", test=0.35, selection=0.45),
+        result("attribute", test=0.8, selection=0.7, kind="attribute"),
+    )
+    assert found.worst_attacker == "decoder"
+    assert found.worst_selection == pytest.approx(0.5)
+    assert found.worst_leakage == pytest.approx(0.3)
+    assert found.by_attacker == pytest.approx({"decoder": 0.3, "attribute": 0.6})
+    assert found.saturation_gap is None
+    assert found.num_public == 50
+
+
+def test_the_in_loop_adversary_bounds_it_from_below() -> None:
+    found = verdict(result("decoder", 0.3), result("in_loop", 0.45))
+    assert found.worst_attacker == "decoder"
+    assert found.worst_leakage == pytest.approx(0.5)
+    assert found.by_attacker["in_loop"] == pytest.approx(0.5)
+    assert found.saturation_gap == pytest.approx(0.2 - 0.5)
+
+
+def test_the_gap_compares_reconstructions_with_a_reconstruction() -> None:
+    found = verdict(
+        result("decoder", 0.4), result("attribute", 1.0, kind="attribute"), result("in_loop", 0.3)
+    )
+    assert found.worst_leakage == 1.0
+    assert found.saturation_gap == pytest.approx(0.4 - 0.2)
+
+
+def test_an_unsaturated_attacker_marks_the_verdict() -> None:
+    assert verdict(result("decoder", 0.4)).saturated
+    assert not verdict(result("decoder", 0.4, saturated=False)).saturated
+
+
+def test_of_several_seeds_the_one_that_leaks_most_on_selection_counts() -> None:
+    references = {(w, a, s): v for (w, a, _), v in REFERENCES.items() for s in (0, 1)}
+    results = [(0, result("decoder", 0.6, selection=0.3)), (1, result("decoder", 0.4, 0.5))]
+    found = judge(figures_of(results, references))
+    assert found.by_attacker["decoder"] == pytest.approx(0.4)
+    assert found.worst_leakage == pytest.approx(0.4)
+
+
+def test_an_attacker_that_learns_nothing_from_images_is_left_out_and_named() -> None:
+    references = {**REFERENCES, ("identity", "attribute", 0): result("attribute", 0.5)}
+    found = verdict(
+        result("decoder", 0.3), result("attribute", 0.9, kind="attribute"), references=references
+    )
+    assert found.worst_attacker == "decoder"
+    assert "attribute" not in found.by_attacker
+    assert found.notes[0].startswith("attribute: the attacker reaches 0.500")
+
+
+def test_without_any_measurable_attacker_there_is_no_verdict() -> None:
+    references = {**REFERENCES, ("identity", "decoder", 0): result("decoder", 0.2)}
+    with pytest.raises(ValueError, match="no attacker's leakage can be measured"):
+        verdict(result("decoder", 0.3), references=references)
+
+
+def test_a_score_that_is_not_finite_is_no_leakage() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        verdict(result("decoder", float("nan")))
+
+
+def test_leakage_stays_between_nothing_and_everything() -> None:
+    assert verdict(result("decoder", 0.05)).worst_leakage == 0.0
+    assert verdict(result("decoder", 0.95)).worst_leakage == 1.0
