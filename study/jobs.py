@@ -6,6 +6,7 @@ same key in a resumed study, whatever the machine, the number of cores or the or
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from search_spaces import CUT_POINT, Value
@@ -119,7 +120,7 @@ class JobFactory:
                 config = {
                     "encoder": str(self.folder.encoder(protect.encoder_id) / "encoder.pt"),
                     "model": protect.config["model"],
-                    "output": str(self.folder.encoder(protect.encoder_id)),
+                    "output": str(self._pictures(protect.encoder_id, seed)),
                     "in_loop": has_in_loop and not jobs,
                     "seed": derive_seed(self.config.study.seed, protect.encoder_id, seed),
                 }
@@ -141,7 +142,7 @@ class JobFactory:
                     config = {
                         "encoder": which,
                         "model": self._reference_model(),
-                        "output": str(self.folder.encoder(which)),
+                        "output": str(self._pictures(which, seed)),
                         "in_loop": False,
                         # Not of the study's seed: references serve every study on this data.
                         "seed": derive_seed("reference", which, seed),
@@ -221,6 +222,11 @@ class JobFactory:
             **self._surroundings("attack"),
         }
         return Job(key, kind, encoder_id, full, label, labels, seed)
+
+    def _pictures(self, encoder_id: str, seed: int) -> Path:
+        """Folder of an encoder's reconstructions; repetitions must not overwrite the first."""
+        folder = self.folder.encoder(encoder_id)
+        return folder / f"repetition-{seed}" if seed else folder
 
     def _attack_settings(self) -> dict[str, Any]:
         """What of the attack's settings an attacker's result depends on."""

@@ -59,7 +59,11 @@ def encoder_metrics(record: EncoderRecord) -> dict[str, float]:
     kept = ("utility/", "cost/", "in_loop/")
     metrics = numbers({k: v for k, v in protected.items() if k.startswith(kept)})
     metrics |= numbers(
-        {"seconds/protect": protected.get("seconds"), "rounds": protected.get("rounds")}
+        {
+            "seconds/protect": protected.get("seconds"),
+            "rounds": protected.get("rounds"),
+            "converged": protected.get("converged"),
+        }
     )
     seconds = [result.get("seconds") for result in record.attacked.values()]
     metrics["seconds/attack"] = float(sum(value for value in seconds if value))

@@ -56,6 +56,17 @@ class EncoderRecord:
         value = (self.protected or {}).get("utility/mean_mcc")
         return None if value is None else float(value)
 
+    @property
+    def objectives(self) -> tuple[float, float] | None:
+        """What Optuna is told: (mean MCC, worst leakage), both of the selection split.
+
+        The search chooses by these, so the test split must have no part in them.
+        """
+        utility = (self.protected or {}).get("utility/mean_mcc_selection")
+        if utility is None or self.verdict is None:
+            return None
+        return float(utility), self.verdict.worst_selection
+
     def results(self) -> list[tuple[int, Result]]:
         """Every attacker's (seed, result), in the order of the jobs."""
         jobs = (self.attacks or {}).items()

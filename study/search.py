@@ -248,11 +248,11 @@ class VerifiedSearch(Searcher):
 
     def _absorb_encoder(self, record: EncoderRecord, result: Result) -> None:
         record.protected = result
-        utility = result.get("utility/mean_mcc")
+        utility = result.get("utility/mean_mcc_selection")
         if result["status"] != "finished":
             self._conclude(record, result["status"], str(result.get("reason", "")))
         elif utility is None or not math.isfinite(utility):
-            self._conclude(record, "failed", f"utility/mean_mcc is {utility}")
+            self._conclude(record, "failed", f"utility/mean_mcc_selection is {utility}")
         else:
             attacks = self._jobs.attacks(record.protect, "in_loop/decoder" in result)
             record.attacks = {job.key: job for job in attacks}
@@ -311,8 +311,8 @@ class VerifiedSearch(Searcher):
         if record.status == "running":
             return
         for number in record.numbers:
-            if record.verdict is not None and record.mean_mcc is not None:
-                self._proposals.verified(number, record.mean_mcc, record.verdict.worst_leakage)
+            if record.objectives is not None:
+                self._proposals.verified(number, *record.objectives)
             else:
                 self._proposals.fail(number, f"{record.status}: {record.reason}")
         record.numbers.clear()

@@ -41,6 +41,7 @@ def start_ray(log_level: int = logging.ERROR) -> None:
     if ray.is_initialized():
         return
     os.environ.setdefault("RAY_DEDUP_LOGS", "1")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     # Ray's own tables; its old output is silent at verbosity 0.
@@ -56,6 +57,8 @@ def start_ray(log_level: int = logging.ERROR) -> None:
         return
     ray.init(
         address="local",
+        # Nobody but this machine needs to reach a Ray that serves one study here.
+        _node_ip_address="127.0.0.1",
         num_cpus=num_cores(),
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,

@@ -27,11 +27,10 @@ def ssim(reconstruction: Tensor, image: Tensor) -> Tensor:
 
 def psnr(reconstruction: Tensor, image: Tensor) -> Tensor:
     """Peak signal-to-noise ratio of each image in dB, [B], from each image's own MSE."""
-    values = [
-        peak_signal_noise_ratio(a, b, data_range=1.0)
-        for a, b in zip(reconstruction, image, strict=True)
-    ]
-    return torch.stack(values)
+    values: Tensor = peak_signal_noise_ratio(
+        reconstruction, image, data_range=1.0, dim=(1, 2, 3), reduction="none"
+    )
+    return values
 
 
 def mse(reconstruction: Tensor, image: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from trainables.protectors.base import Protector, Setting
 from trainables.seeding import canonical_json, derive_seed, state_hash
 
 ENCODER_FILE = "encoder.pt"
-NUM_REPORTS = 20
+NUM_REPORTS = 10
 """Reports per training: each costs one pass over the selection split."""
 EVALUATION_BATCH = 256
 CONVERGED_WITHIN = 0.01
@@ -103,7 +103,7 @@ class ProtectTrial:
         )
 
     def step(self) -> dict[str, Any]:
-        """Trains for a twentieth of the rounds and reports."""
+        """Trains for a tenth of the rounds and reports."""
         start = time.perf_counter()
         if self.protector is None:
             return self._finish_labels(start)

@@ -49,6 +49,7 @@ class FakeProtect:
         result = {
             "status": "finished", "reason": "all rounds done", "rounds": 3, "converged": True,
             "utility/mean_mcc": 0.9 / (1 + 0.01 * weight), "encoder_hash": "abc",
+            "utility/mean_mcc_selection": 0.92 / (1 + 0.01 * weight),
             "cost/parameters": 100, "cost/multiply_adds": 1000, "cost/code_bytes": 64,
             "cost/latency_ms": 1.0,
         }  # fmt: skip

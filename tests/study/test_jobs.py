@@ -61,7 +61,7 @@ def test_the_undefended_encoder_is_trained_as_the_defended_ones(make_bench) -> N
     settings = bench.jobs.baselines()[1][1].config["protector"]
     assert settings["name"] == "none"
     assert (settings["rounds"], settings["batch_size"]) == (123, 32)
-    assert (settings["encoder_lr"], settings["encoder_lr_decay"]) == (1e-3, 0.01)
+    assert (settings["encoder_lr"], settings["encoder_lr_decay"]) == (3e-3, 0.01)
 
 
 def test_a_reference_depends_on_data_attacker_and_seed_alone(make_bench) -> None:

@@ -117,7 +117,9 @@ class DecoderAttacker(Attacker):
                 original = self.perceptual(batch.images)
             loss = loss + self.config.mu2 * perceptual_loss(self.perceptual(rebuilt), original)
         if self.discriminator is not None and self.discriminator_optimiser is not None:
-            real, fake = self.discriminator(batch.images), self.discriminator(rebuilt.detach())
+            # One pass for both: D has no normalisation over the batch.
+            both = self.discriminator(torch.cat([batch.images, rebuilt.detach()]))
+            real, fake = both.chunk(2)
             self.discriminator_optimiser.zero_grad(set_to_none=True)
             discriminator_loss(real, fake).backward()
             self.discriminator_optimiser.step()

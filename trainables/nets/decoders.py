@@ -119,7 +119,7 @@ def build_discriminator(base: int) -> nn.Module:
             nn.LeakyReLU(0.2, inplace=True),
         ]
         channels = base * factor
-    return ConvStack(*parts, _MeanLogit(channels))
+    return ConvStack(*parts, _MeanLogit(channels)).to(memory_format=torch.channels_last)
 
 
 class _MeanLogit(nn.Module):

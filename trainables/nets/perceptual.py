@@ -20,9 +20,9 @@ from trainables.nets.backbones import backbone_stages, head, initialise, stage_c
 from trainables.nets.config import ModelConfig
 from trainables.seeding import config_hash, derive_seed
 
-PUBLIC_STEPS = 400
+PUBLIC_STEPS = 300
 PUBLIC_BATCH = 64
-PUBLIC_WIDTH = 0.25
+PUBLIC_WIDTH = 0.125
 _VGG_TAPS = (3, 8, 15, 22, 29)
 """Indices, in torchvision's `features`, of the last ReLU of conv1 to conv5."""
 
@@ -86,7 +86,8 @@ class Vgg16Features(nn.Module):
 
 
 def _freeze(module: nn.Module, device: torch.device) -> nn.Module:
-    return module.to(device).eval().requires_grad_(False)
+    module = module.to(device, memory_format=torch.channels_last)
+    return module.eval().requires_grad_(False)
 
 
 def build_perceptual(

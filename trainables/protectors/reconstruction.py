@@ -156,7 +156,9 @@ class Reconstruction(Protector):
         """`max_D log D(x) + log(1 - D(x̂))` (eq. 3)."""
         assert self.discriminator is not None
         assert self.discriminator_optimiser is not None
-        loss = discriminator_loss(self.discriminator(real), self.discriminator(fake))
+        # One pass for both: D has no normalisation over the batch.
+        real_logits, fake_logits = self.discriminator(torch.cat([real, fake])).chunk(2)
+        loss = discriminator_loss(real_logits, fake_logits)
         self.discriminator_optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.discriminator_optimiser.step()
