@@ -168,6 +168,12 @@ class AttackTrial:
     def _result(
         self, name: str, kind: str, selection: float, test: Scores, **more: Any
     ) -> dict[str, Any]:
+        hash_after = self.encoder.hash()
+        if hash_after != self.hash_before:
+            raise RuntimeError(
+                f"the frozen encoder moved while {name!r} attacked it: weights' hash was "
+                f"{self.hash_before}, is {hash_after}"
+            )
         return {
             "attacker": name,
             "kind": kind,
@@ -177,7 +183,7 @@ class AttackTrial:
             "metrics": test.metrics,
             "num_public": len(self.dataset.rows("public")),
             "encoder_hash_before": self.hash_before,
-            "encoder_hash_after": self.encoder.hash(),
+            "encoder_hash_after": hash_after,
             **more,
         }
 

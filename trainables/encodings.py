@@ -88,6 +88,8 @@ class Encodings:
             squares += flat.square().sum(dim=(0, 2))
             count += flat.shape[0] * flat.shape[2]
         assert shift is not None, "no split is empty"
+        if not bool(squares.isfinite().all()):
+            raise ValueError("the encoder's codes of the public split are not all finite")
         offset = total / count
         deviation = (squares / count - offset.square()).clamp_min(0).sqrt()
         mean = shift + offset

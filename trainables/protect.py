@@ -29,8 +29,11 @@ from trainables.protectors.base import Protector, Setting
 from trainables.seeding import canonical_json, derive_seed, state_hash
 
 ENCODER_FILE = "encoder.pt"
-NUM_REPORTS = 10
-"""Reports per training: each costs one pass over the selection split."""
+NUM_EVALUATIONS = 10
+"""Evaluations per training, each one pass over the selection split."""
+ROUNDS_PER_STEP = 25
+"""Rounds between reports. A fixed number, so that a repeated run reports the same curve; a small
+one, because checkpoints are written between steps."""
 EVALUATION_BATCH = 256
 CONVERGED_WITHIN = 0.01
 """Change between the last two reports below which utility and in-loop score count as settled."""
@@ -44,6 +47,10 @@ def _dataset(data_json: str, cache: str) -> Dataset:
 def trial_dataset(config: Mapping[str, Any]) -> Dataset:
     """Opens a trial's data; actors that are reused keep it open."""
     return _dataset(canonical_json(config["data"]), str(config["cache"]))
+
+
+class NotFiniteError(ArithmeticError):
+    """Something that training or evaluation computed is NaN or infinite."""
 
 
 class ProtectTrial:
@@ -103,33 +110,51 @@ class ProtectTrial:
         )
 
     def step(self) -> dict[str, Any]:
-        """Trains for a tenth of the rounds and reports."""
+        """Trains for some rounds, evaluates at every tenth of the training, and reports."""
         start = time.perf_counter()
         if self.protector is None:
             return self._finish_labels(start)
-        first = self.protector.rounds
-        last = min(first + math.ceil(self.settings.rounds / NUM_REPORTS), self.settings.rounds)
+        first, due = self.protector.rounds, self._next_evaluation()
+        last = min(first + ROUNDS_PER_STEP, due)
         terms = [
             self.protector.round(self.private.next, self.public.next) for _ in range(first, last)
         ]
         means, broken = _read_terms(terms)
         if broken is not None:
-            self.seconds += time.perf_counter() - start
             offset, term = broken
-            reason = f"{term} was not finite in round {first + offset + 1}"
-            return self._report({}, done=True, status="diverged", reason=reason)
-        curves = {f"train/{name}": value for name, value in means.items()}
-        curves["train/encoder_lr"] = self.protector.optimiser.param_groups[0]["lr"]
+            return self._diverged(f"{term} was not finite in round {first + offset + 1}", start)
+        values: dict[str, Any] = {f"train/{name}": value for name, value in means.items()}
+        values["train/encoder_lr"] = self.protector.optimiser.param_groups[0]["lr"]
+        finished = last >= self.settings.rounds
+        if last == due:
+            try:
+                values |= self._evaluate()
+                values |= self._finish() if finished else {}
+            except NotFiniteError as error:
+                return self._diverged(f"{error} after round {last}", start)
+        self.seconds += time.perf_counter() - start
+        return self._report(values, done=finished)
+
+    def _next_evaluation(self) -> int:
+        """The next round after which the selection split is evaluated."""
+        assert self.protector is not None
+        rounds = int(self.settings.rounds)
+        done = self.protector.rounds * NUM_EVALUATIONS // rounds
+        return math.ceil(rounds * (done + 1) / NUM_EVALUATIONS)
+
+    def _evaluate(self) -> dict[str, float]:
+        """Utility and in-loop score on the selection split, as points of their curves."""
         mean_mcc = self._utility("selection")["utility/mean_mcc"]
         in_loop = self._in_loop("selection")
-        curves["train/selection_mcc"] = mean_mcc
+        self.history.append((mean_mcc, in_loop if in_loop is not None else 0.0))
+        curves = {"train/selection_mcc": mean_mcc}
         if in_loop is not None:
             curves["train/selection_in_loop_ssim"] = in_loop
-        self.history.append((mean_mcc, in_loop if in_loop is not None else 0.0))
-        finished = self.protector.rounds >= self.settings.rounds
-        final = self._finish() if finished else {}
+        return curves
+
+    def _diverged(self, reason: str, start: float) -> dict[str, Any]:
         self.seconds += time.perf_counter() - start
-        return self._report({**curves, **final}, done=finished)
+        return self._report({}, done=True, status="diverged", reason=reason)
 
     def _report(self, values: dict[str, Any], done: bool, **extra: Any) -> dict[str, Any]:
         rounds = self.protector.rounds if self.protector is not None else 0
@@ -147,6 +172,9 @@ class ProtectTrial:
         assert self.protector is not None
         data = self.dataset.config
         encoder, decoder = self.protector.encoder.eval(), self.protector.in_loop_decoder()
+        for name, net in self.protector.nets().items():
+            if not all(bool(value.isfinite().all()) for value in net.state_dict().values()):
+                raise NotFiniteError(f"weights or statistics of the {name} were not finite")
         save_network_encoder(
             self.output / ENCODER_FILE, self.model, data.height, data.width, encoder, decoder
         )
@@ -241,13 +269,18 @@ def in_loop_ssim(encoder: nn.Module, decoder: nn.Module, images: list[Tensor]) -
     modes = encoder.training, decoder.training
     encoder.eval()
     decoder.eval()
-    values = [metrics.ssim(decoder(encoder(batch)), batch) for batch in images]
+    values = torch.cat([metrics.ssim(decoder(encoder(batch)), batch) for batch in images])
     encoder.train(modes[0])
     decoder.train(modes[1])
-    return float(torch.cat(values).double().mean())
+    if not bool(values.isfinite().all()):
+        raise NotFiniteError("the in-loop decoder's score was not finite")
+    return float(values.double().mean())
 
 
 def _utility_metrics(logits: Tensor, labels: Tensor, names: tuple[str, ...]) -> dict[str, float]:
+    # A NaN is not above the threshold: it would pass for a "no" and give a finite score.
+    if not bool(logits.isfinite().all()):
+        raise NotFiniteError("the utility logits were not finite")
     mcc, balanced = metrics.mcc(logits, labels), metrics.balanced_accuracy(logits, labels)
     values = {"utility/mean_mcc": float(mcc.mean())}
     for index, name in enumerate(names):

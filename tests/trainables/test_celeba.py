@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from celeba_fixture import NAMES, NUM_IMAGES, image_name, labels, write_celeba
 from PIL import Image
 
+from tests.trainables.celeba_fixture import NAMES, NUM_IMAGES, image_name, labels, write_celeba
 from trainables.data.celeba import FACE, CelebaSource
 from trainables.data.decode import decode_image, decode_images
 from trainables.data.source import DataError

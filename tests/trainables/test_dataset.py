@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from celeba_fixture import write_celeba
 from pydantic import ValidationError
 
+from tests.trainables.celeba_fixture import write_celeba
 from trainables.data.config import DataConfig
 from trainables.data.dataset import check_source, load_dataset, resolve_attributes
 from trainables.data.source import DataError
@@ -98,10 +98,26 @@ def test_a_constant_attribute_is_warned_of(tmp_path: Path) -> None:
         load_dataset(config.model_copy(update={"utility": ("Smiling",)}), tmp_path / "cache")
 
 
+def test_a_private_attribute_that_no_attacker_could_learn_is_refused(tmp_path: Path) -> None:
+    root = write_celeba(tmp_path / "celeba")
+    path = root / "list_attr_celeba.txt"
+    lines = path.read_text().splitlines()
+    lines[2:] = [line[: line.rindex(" ")].rstrip("-").rstrip() + " 1" for line in lines[2:]]
+    path.write_text("\n".join(lines))
+    config = DataConfig(source="celeba", root=root, image_size=16, private=("Hat",))
+    words = r"data.private: attribute 'Hat' has a single value \(1\) in the 'public' split \(10 im"
+    with pytest.raises(DataError, match=words):
+        check_source(config)
+    with pytest.raises(DataError, match=words):
+        load_dataset(config, tmp_path / "cache")
+
+
 def test_official_split_of_celeba(tmp_path: Path) -> None:
     root = write_celeba(tmp_path / "celeba")
     config = DataConfig(source="celeba", root=root, image_size=16, split="official")
-    assert check_source(config) == NAMES
+    outline = check_source(config)
+    assert outline.attribute_names == NAMES
+    assert outline.split_sizes == {"private": 32, "public": 8, "selection": 10, "test": 10}
     data = load_dataset(config, tmp_path / "cache")
     assert [len(data.rows(name)) for name in SPLIT_NAMES] == [32, 8, 10, 10]
     assert data.rows("selection").tolist() == list(range(40, 50))
@@ -110,8 +126,8 @@ def test_official_split_of_celeba(tmp_path: Path) -> None:
 def test_check_source_finds_what_is_wrong_without_decoding(tmp_path: Path) -> None:
     root = write_celeba(tmp_path / "celeba")
     good = DataConfig(source="celeba", root=root, image_size=16)
-    assert check_source(good) == NAMES
-    assert check_source(_config())[0] == "Smiling"
+    assert check_source(good).attribute_names == NAMES
+    assert check_source(_config()).attribute_names[0] == "Smiling"
     (root / "list_eval_partition.txt").unlink()
     with pytest.raises(DataError, match="data.split: 'official'.*partition"):
         check_source(good.model_copy(update={"split": "official"}))

@@ -180,7 +180,7 @@ def test_encoder_rate_decays_and_the_adversarys_does_not():
     for _ in range(10):
         protector.round(batch, lambda: batch(2))
     assert protector.optimiser.param_groups[0]["lr"] == pytest.approx(1e-4)
-    assert protector.decoder_optimiser.param_groups[0]["lr"] == 1e-3
+    assert protector.decoder_optimiser.param_groups[0]["lr"] == protector.config.adversary_lr
 
 
 def test_perceptual_network_is_asked_for():

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from celeba_fixture import image_name, write_celeba
 from numpy.typing import NDArray
 
+from tests.trainables.celeba_fixture import image_name, write_celeba
 from trainables.data.avatars import AvatarsSource
 from trainables.data.celeba import CelebaSource
 from trainables.data.source import DataError

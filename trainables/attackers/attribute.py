@@ -65,6 +65,9 @@ class AttributeAttacker(Attacker):
         self.classifier.eval()
         pairs = [(self.classifier(b.codes), b.labels[:, self.columns]) for b in batches]
         logits, labels = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+        # A NaN is not above the threshold: it would pass for a "no" and look like privacy.
+        if not bool(logits.isfinite().all()):
+            raise ValueError(f"attacker {self.config.name!r} answered with numbers not finite")
         figures: dict[str, Tensor] = {
             "balanced_accuracy": metrics.balanced_accuracy(logits, labels),
             "accuracy": metrics.accuracy(logits, labels),

@@ -16,10 +16,10 @@ from trainables.data.celeba_files import (
     read_attribute_file,
     read_numbers,
     require,
-    sha256_of,
 )
 from trainables.data.decode import Crop, decode_images
 from trainables.data.source import DataError
+from trainables.seeding import file_hash
 
 FACE = Crop(centre_x=0.5, centre_y=0.52, side=0.8)
 """The face in an aligned CelebA image: whole head with hair and chin, little background."""
@@ -86,8 +86,8 @@ class CelebaSource:
             "name": "celeba",
             "num_images": len(self),
             "attributes": self._file.sha256,
-            "identities": sha256_of(self._identity_path) if self._identity_path else None,
-            "partition": sha256_of(self._partition_path) if self._partition_path else None,
+            "identities": file_hash(self._identity_path) if self._identity_path else None,
+            "partition": file_hash(self._partition_path) if self._partition_path else None,
             "images": self._sizes_hash,
             "crop": dataclasses.asdict(FACE),
         }

@@ -1,6 +1,5 @@
 """CelebA's text files, read strictly: a file that does not add up is refused, with its line."""
 
-import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data.source import DataError
+from trainables.seeding import file_hash
 
 _SUBFOLDERS = ("", "Anno", "Eval", "Img")  # flat, as unpacked by most; or as distributed
 
@@ -76,12 +76,6 @@ def require(root: Path, name: str) -> Path:
     return path
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _read_lines(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -122,7 +116,7 @@ def read_attribute_file(path: Path) -> AttributeFile:
     image_names = tuple(row[0] for row in rows)
     _check_unique(path, image_names)
     values = tuple(row[1] if len(row) > 1 else "" for row in rows)
-    return AttributeFile(path, sha256_of(path), names, image_names, values)
+    return AttributeFile(path, file_hash(path), names, image_names, values)
 
 
 def _check_plain(path: Path, number: int, name: str) -> None:

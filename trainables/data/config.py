@@ -62,7 +62,7 @@ class DataConfig(Settings):
     num_images: int | None = Field(default=None, ge=40)
     split: SplitScheme = "image"
     fractions: tuple[float, float, float, float] = (0.64, 0.16, 0.08, 0.12)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)
     utility: Annotated[Literal["all"] | tuple[str, ...], BeforeValidator(_names)] = "all"
     private: Names = ()
 

@@ -119,21 +119,32 @@ def _known(field: str, names: tuple[str, ...], attribute_names: tuple[str, ...])
     return names
 
 
-def check_source(config: DataConfig) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Outline:
+    """What is known of the data before an image is decoded.
+
+    Attributes:
+        attribute_names: The source's attributes.
+        split_sizes: Images per split, unreadable ones included.
+    """
+
+    attribute_names: tuple[str, ...]
+    split_sizes: dict[str, int]
+
+
+def check_source(config: DataConfig) -> Outline:
     """Checks everything about the data that can be checked without decoding an image.
 
-    Files are there and parse, attributes are known, no split is empty.
-
-    Returns:
-        The source's attribute names.
+    Files are there and parse, attributes are known, no split is empty, and the private attributes
+    have both values in the public split.
 
     Raises:
         DataError: Naming the path or field and what is allowed.
     """
     source = make_source(config)
     source.check()
-    resolve_attributes(config, source.attribute_names)
-    make_splits(
+    _, private = resolve_attributes(config, source.attribute_names)
+    splits = make_splits(
         config.split,
         config.fractions,
         config.seed,
@@ -141,7 +152,10 @@ def check_source(config: DataConfig) -> tuple[str, ...]:
         source.identities(),
         source.partition(),
     )
-    return source.attribute_names
+    _refuse_constant(source.labels(), splits, source.attribute_names, private)
+    return Outline(
+        source.attribute_names, {name: len(splits.rows(name)) for name in SPLIT_NAMES}
+    )
 
 
 def load_dataset(
@@ -173,8 +187,27 @@ def load_dataset(
         store.identities,
         store.partition,
     )
+    _refuse_constant(store.labels, splits, store.attribute_names, private)
     _warn_if_constant(store, splits, utility + private)
     return Dataset(config, store, splits, store.attribute_names, utility, private)
+
+
+def _refuse_constant(
+    labels: NDArray[np.uint8],
+    splits: Splits,
+    attribute_names: tuple[str, ...],
+    private: tuple[str, ...],
+) -> None:
+    """Nobody can learn to infer an attribute from images that all have it, or all lack it."""
+    public = labels[splits.public]
+    for name in private:
+        column = public[:, attribute_names.index(name)]
+        if column.min() == column.max():
+            raise DataError(
+                f"data.private: attribute {name!r} has a single value ({int(column[0])}) in the "
+                f"'public' split ({len(column)} images), from which attackers learn it; both "
+                "values are needed"
+            )
 
 
 def _warn_if_constant(store: ImageStore, splits: Splits, names: tuple[str, ...]) -> None:

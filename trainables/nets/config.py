@@ -1,9 +1,9 @@
 """Settings of the network that is split: which backbone, how wide, cut where."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from trainables.settings import Settings
 
@@ -15,6 +15,11 @@ STRIDES: dict[CutPoint, int] = {
     "conv1": 4, "conv2": 4, "conv3": 8, "conv4": 16, "avgpool": 32, "fc": 32,
 }  # fmt: skip
 """Pixels of the image per cell of the deepest map up to each cut."""
+
+
+def _absolute(path: Path) -> Path:
+    """Trials run in other folders than the command did: a relative path must not reach them."""
+    return path.expanduser().absolute()
 
 
 class ModelConfig(Settings):
@@ -29,7 +34,8 @@ class ModelConfig(Settings):
         perceptual: The network `g` of the perceptual terms: `public`, a small network trained to
             predict attributes on the public split, or `vgg16`, ImageNet weights in torchvision's
             layout read from `perceptual_weights` (Xiao's choice).
-        perceptual_weights: State-dict file for `vgg16`.
+        perceptual_weights: State-dict file for `vgg16`; a relative path is made absolute from
+            where the configuration is read.
     """
 
     backbone: Literal["resnet18", "resnet50"] = "resnet18"
@@ -38,7 +44,7 @@ class ModelConfig(Settings):
     head_width: int = Field(default=128, ge=1)
     code_width: int = Field(default=128, ge=1)
     perceptual: Literal["public", "vgg16"] = "public"
-    perceptual_weights: Path | None = None
+    perceptual_weights: Annotated[Path, AfterValidator(_absolute)] | None = None
 
     @model_validator(mode="after")
     def _weights_given(self) -> "ModelConfig":

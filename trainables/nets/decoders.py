@@ -20,8 +20,15 @@ MIN_DECODER_CHANNELS = 16
 
 
 def _starting_stride(height: int, width: int) -> int:
-    """Returns the largest power of two up to 32 that divides both sides."""
-    return math.gcd(math.gcd(height, width), 32)
+    """Returns the stride at which a vector code is spread over a map.
+
+    That of the backbone's last map, but never a map smaller than 4x4 cells: normalised over a
+    single cell, whatever is the same for all images is lost, the mean image with it.
+    """
+    stride = math.gcd(math.gcd(height, width), 32)
+    while stride > 1 and min(height, width) // stride < 4:
+        stride //= 2
+    return stride
 
 
 def _channels_at(stride: int, base: int) -> int:
@@ -41,6 +48,23 @@ class FromVector(nn.Module):
         """Returns [B, C, h, w]."""
         maps: Tensor = self.linear(z).unflatten(1, self.shape)
         return maps
+
+
+class Template(nn.Module):
+    """Adds a learned image to the logits: what is the same for everybody needs no code.
+
+    Convolutions alone know a position only by its distance to the border. Without this a decoder
+    of a code that tells little could not even draw the mean image, and the encoder would look
+    more private than one that sends nothing.
+    """
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.image = nn.Parameter(torch.zeros(1, 3, height, width))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Returns [B, 3, height, width]."""
+        return logits + self.image
 
 
 def _block(in_channels: int, out_channels: int) -> nn.Module:
@@ -87,7 +111,12 @@ def build_decoder(spec: CodeSpec, height: int, width: int, base: int) -> nn.Modu
         stride //= 2
     # The last doubling, if any, lands on the three colours.
     colours = 3 * stride**2
-    parts += [nn.Conv2d(base, colours, 3, padding=1), nn.PixelShuffle(stride), nn.Sigmoid()]
+    parts += [
+        nn.Conv2d(base, colours, 3, padding=1),
+        nn.PixelShuffle(stride),
+        Template(height, width),
+        nn.Sigmoid(),
+    ]
     decoder = ConvStack(*parts)
     initialise(decoder)
     return decoder.to(memory_format=torch.channels_last)

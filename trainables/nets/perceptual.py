@@ -1,8 +1,8 @@
 """The network `g` of the perceptual terms (Xiao, eq. 4 and 8), frozen and pluggable.
 
 Xiao uses conv1 to conv5 of an ImageNet VGG-16; `Vgg16Features` reads those weights from a file.
-Where there is none, `public_features` trains a small ResNet to predict attributes on the public
-split, which the attacker holds anyway. Which one was used is a logged parameter.
+Where there is none, `public_features` trains a small convolutional network to predict attributes on
+the public split, which the attacker holds anyway. Which one was used is a logged parameter.
 """
 
 from pathlib import Path
@@ -16,30 +16,41 @@ from trainables.checkpoint import load_state, save_state
 from trainables.data.batches import RandomBatches
 from trainables.data.dataset import Dataset
 from trainables.losses import utility_loss
-from trainables.nets.backbones import backbone_stages, head, initialise, stage_channels
+from trainables.nets.backbones import head, initialise
 from trainables.nets.config import ModelConfig
 from trainables.seeding import config_hash, derive_seed
 
 PUBLIC_STEPS = 300
 PUBLIC_BATCH = 64
-PUBLIC_WIDTH = 0.125
+PUBLIC_CHANNELS = (16, 32, 64, 128)
 _VGG_TAPS = (3, 8, 15, 22, 29)
 """Indices, in torchvision's `features`, of the last ReLU of conv1 to conv5."""
 
 
 class PublicFeatures(nn.Module):
-    """Feature maps of a small ResNet-18 at `conv1` to `conv4`, images [B, 3, H, W] to a list."""
+    """Maps after each of four convolutions of stride 2, images [B, 3, H, W] to a list.
+
+    Every step of a strong attacker runs it forwards twice and backwards once, so it is small.
+    """
 
     def __init__(self, num_attributes: int) -> None:
         super().__init__()
-        config = ModelConfig(backbone="resnet18", width=PUBLIC_WIDTH)
-        stages = backbone_stages(config)
-        self.stages = nn.ModuleList(stages[name] for name in ("conv1", "conv2", "conv3", "conv4"))
-        self.head = nn.Sequential(*head(stage_channels(config)["conv4"], 64, num_attributes))
+        self.stages = nn.ModuleList()
+        channels = 3
+        for out_channels in PUBLIC_CHANNELS:
+            self.stages.append(
+                nn.Sequential(
+                    nn.Conv2d(channels, out_channels, 3, stride=2, padding=1, bias=False),
+                    nn.BatchNorm2d(out_channels),
+                    nn.ReLU(),
+                )
+            )
+            channels = out_channels
+        self.head = nn.Sequential(*head(channels, 64, num_attributes))
         initialise(self)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Returns the maps at `conv1` to `conv4`."""
+        """Returns the maps at strides 2, 4, 8 and 16."""
         features = []
         x = images
         for stage in self.stages:
@@ -61,13 +72,7 @@ class Vgg16Features(nn.Module):
 
     def __init__(self, weights: Path) -> None:
         super().__init__()
-        if not weights.is_file():
-            raise ValueError(f"model.perceptual_weights: no file at {weights}")
-        state = {
-            name.removeprefix("features."): value
-            for name, value in load_state(weights).items()
-            if name.startswith("features.")
-        }
+        state = _vgg16_state(weights)
         self.features = vgg16(weights=None).features
         self.features.load_state_dict(state)
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
@@ -85,8 +90,45 @@ class Vgg16Features(nn.Module):
         return features
 
 
+def check_vgg16_weights(weights: Path) -> None:
+    """Refuses a file that is no VGG-16 in torchvision's layout, building no network.
+
+    Raises:
+        ValueError: Naming the file and what is wrong with it.
+    """
+    state = _vgg16_state(weights)
+    with torch.device("meta"):
+        wanted = vgg16(weights=None).features.state_dict()
+    for name, value in wanted.items():
+        found = getattr(state.get(name), "shape", None)
+        if found != value.shape:
+            raise ValueError(
+                f"model.perceptual_weights: {weights} is no VGG-16 in torchvision's layout: "
+                f"'features.{name}' must have shape {list(value.shape)}, "
+                f"got {'nothing' if found is None else list(found)}"
+            )
+
+
+def _vgg16_state(weights: Path) -> dict[str, Tensor]:
+    """The entries of `features` in a state-dict file."""
+    if not weights.is_file():
+        raise ValueError(f"model.perceptual_weights: no file at {weights}")
+    try:
+        state = load_state(weights)
+        return {
+            name.removeprefix("features."): value
+            for name, value in state.items()
+            if name.startswith("features.")
+        }
+    except Exception as error:  # torch raises half a dozen kinds for files that are none of its own
+        text = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"model.perceptual_weights: {weights} is not readable as a state dict: {text}"
+        ) from error
+
+
 def _freeze(module: nn.Module, device: torch.device) -> nn.Module:
-    module = module.to(device, memory_format=torch.channels_last)
+    module = module.to(device).to(memory_format=torch.channels_last)
     return module.eval().requires_grad_(False)
 
 
@@ -106,7 +148,7 @@ def public_features(dataset: Dataset, cache_dir: Path) -> PublicFeatures:
             "data": dataset.content_hash,
             "splits": dataset.splits.hash,
             "steps": PUBLIC_STEPS,
-            "width": PUBLIC_WIDTH,
+            "channels": PUBLIC_CHANNELS,
         }
     )
     path = cache_dir / f"perceptual-{key}.pt"

@@ -34,7 +34,8 @@ class ReconstructionConfig(ProtectorConfig):
         mu1: Weight of the adversarial (GAN) loss in the adversary's objective.
         mu2: Weight of the perceptual loss in the adversary's objective.
         adversary_steps: Adversary updates before each protector update.
-        adversary_lr: The adversary's rate, constant.
+        adversary_lr: The adversary's rate, constant. As high as the retrained attackers' or higher:
+            an adversary that lags behind the encoder teaches it to run, not to forget.
         warmup: Rounds at the start in which λ1 = λ2 = 0: the adversary learns to invert an encoder
             that does not defend yet, so that what the encoder then runs from can follow.
         saturating: True for `log(1 - D)` as printed in the paper, False for `-log D`.
@@ -46,7 +47,7 @@ class ReconstructionConfig(ProtectorConfig):
     mu1: float = Field(default=0.0, ge=0)
     mu2: float = Field(default=0.0, ge=0)
     adversary_steps: int = Field(default=1, ge=1)
-    adversary_lr: float = Field(default=1e-3, gt=0)
+    adversary_lr: float = Field(default=3e-3, gt=0)
     warmup: int = Field(default=0, ge=0)
     saturating: bool = True
 
