@@ -10,6 +10,7 @@ from typing import Any
 
 from analysis.drawing import save_figure
 from analysis.load import AnalysisError, StudyTables, load_study
+from analysis.pictures import comparison, draw_comparison
 from analysis.report import draw_figures, write_report
 from analysis.tables import summary, write_tables
 
@@ -36,6 +37,9 @@ def rebuild(study: str, results_dir: Path, tracking_uri: str) -> tuple[Path, dic
     write_tables(tables, out_dir)
     _copy_config(tables, out_dir)
     figures = draw_figures(tables)
+    pictures = comparison(tables)
+    if pictures:
+        save_figure(draw_comparison(pictures), out_dir / "figures", "reconstructions")
     for name, figure in figures.items():
         if not name.endswith("-narrow"):
             save_figure(figure, out_dir / "figures", name)

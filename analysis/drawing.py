@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from PIL import Image, UnidentifiedImageError
 
 INK, SOFT, FAINT = "#22252a", "#6b7078", "#d9dce1"
 CUT_STYLES = {
@@ -72,3 +74,16 @@ def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
         path.write_bytes(render(figure, form))
         paths.append(path)
     return paths
+
+
+def read_image(path: Path) -> np.ndarray:
+    """An image file as height × width × 3 bytes.
+
+    Raises:
+        ValueError: It cannot be read as an image.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError) as error:
+        raise ValueError(f"strip {path} cannot be read as an image: {error}") from error

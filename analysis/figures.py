@@ -14,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from PIL import Image, UnidentifiedImageError
 
 from analysis.drawing import (
     CUT_STYLES,
@@ -25,6 +24,7 @@ from analysis.drawing import (
     SOFT,
     STYLE,
     WIDE,
+    read_image,
     render,
     save_figure,
     single_axes,
@@ -40,6 +40,9 @@ __all__ = [
     "save_figure",
 ]
 
+PROVISIONAL = (0, (5, 3))
+"""Dashes of a staircase of lower bounds."""
+
 MAX_LABELLED = 16
 """Points up to which all are labelled; beyond, only the frontier and the reference points are."""
 
@@ -47,7 +50,8 @@ MAX_LABELLED = 16
 def draw_frontier(record: FrontierRecord, size: tuple[float, float] = WIDE) -> Figure:
     """Utility on x, worst verified leakage on y, with the frontier as a staircase.
 
-    Hollow marks are encoders with an unsaturated attacker; stars are undefended.
+    Hollow marks are encoders with an unsaturated attacker, which are not on the frontier; stars
+    are undefended. A staircase of nothing but lower bounds is dashed.
     """
     with matplotlib.rc_context(STYLE):
         figure, axes = single_axes(size)
@@ -59,7 +63,7 @@ def draw_frontier(record: FrontierRecord, size: tuple[float, float] = WIDE) -> F
             if point.role == "labels":
                 _annotate(axes, point, (7, 4), "left")
             elif point.role == "searched" and point.on_frontier:
-                # Nothing lies to the lower right of the frontier.
+                # Little lies to the lower right of the frontier: lower bounds at most.
                 _annotate(axes, point, (5, -11), "left")
             elif point.role == "searched" and few:
                 _annotate(axes, point, (-7, 4), "right")
@@ -70,7 +74,9 @@ def draw_frontier(record: FrontierRecord, size: tuple[float, float] = WIDE) -> F
             f"\n(attackers trained on n = {record.num_public:,} public images)"
         )  # fmt: skip
         axes.set_ylabel(f"better  ←  worst leakage after saturation{public}")
-        _legend(figure, axes, record.points, with_frontier=bool(record.frontier))
+        name = "provisional: lower bounds only" if record.provisional else "frontier"
+        style = PROVISIONAL if record.provisional else "-"
+        _legend(figure, record.points, (name, style) if record.frontier else None)
     return figure
 
 
@@ -101,7 +107,7 @@ def draw_gap(record: GapRecord, size: tuple[float, float] = (5.6, 4.7)) -> Figur
         axes.set_xlabel("leakage to the in-loop adversary")
         suffix = "" if record.num_test is None else f" (test, n = {record.num_test:,})"
         axes.set_ylabel(f"worst leakage after saturation{suffix}")
-        _legend(figure, axes, record.points, with_frontier=False)
+        _legend(figure, record.points)
     return figure
 
 
@@ -155,7 +161,7 @@ def reconstruction_grid(rows: list[tuple[str, Path]], scale: int = 2) -> Figure:
     """
     if not rows:
         raise ValueError("rows: a reconstruction grid needs at least one strip, got none")
-    strips = [(label, _read_image(path)) for label, path in rows]
+    strips = [(label, read_image(path)) for label, path in rows]
     dots = 100
     heights = [strip.shape[0] * scale / dots for _, strip in strips]
     strip_width = max(strip.shape[1] for _, strip in strips) * scale / dots
@@ -187,6 +193,10 @@ def _frame_frontier(axes: Axes, record: FrontierRecord) -> None:
     left, right = min(utilities) - pad, max(utilities) + 1.8 * pad
     top = min(1.06, max([point.leakage for point in record.points] + [0.2]) * 1.15)
     axes.set_xlim(left, right)
+    # The room for labels may reach beyond 1, where no utility is.
+    last = min(right, 1.0)
+    ticks = MaxNLocator(6).tick_values(left, last)
+    axes.set_xticks([x for x in ticks if left <= x <= last + 1e-9])
     axes.set_ylim(-0.08 * top, top)
     axes.axhline(0, color=INK, linewidth=0.8)
     axes.text(
@@ -198,8 +208,10 @@ def _frame_frontier(axes: Axes, record: FrontierRecord) -> None:
         # Going right, leakage stays at a corner's height only up to that corner's utility.
         corners_x = np.concatenate([[left], np.repeat(xs, 2)])
         corners_y = np.concatenate([np.repeat(ys, 2), [top]])
-        axes.plot(corners_x, corners_y, color=INK, linewidth=1.1, zorder=2)
-        axes.fill_between(corners_x, corners_y, top, color=INK, alpha=0.04, linewidth=0)
+        style = PROVISIONAL if record.provisional else "-"
+        axes.plot(corners_x, corners_y, color=INK, linewidth=1.1, linestyle=style, zorder=2)
+        if not record.provisional:  # lower bounds command no area
+            axes.fill_between(corners_x, corners_y, top, color=INK, alpha=0.04, linewidth=0)
 
 
 def _mark(axes: Axes, point: EncoderPoint | GapPoint, x: float, y: float) -> None:
@@ -265,9 +277,11 @@ def _top(group: Sequence[float], gap: float) -> float:
 
 
 def _legend(
-    figure: Figure, axes: Axes, points: Sequence[EncoderPoint | GapPoint], with_frontier: bool
+    figure: Figure,
+    points: Sequence[EncoderPoint | GapPoint],
+    staircase: tuple[str, Any] | None = None,
 ) -> None:
-    """Only what is in the figure, below the axes."""
+    """Only what is in the figure, below the axes; `staircase` is its name and line style."""
 
     def mark(label: str, marker: str, face: str, edge: str, size: float = 7) -> Line2D:
         return Line2D(
@@ -290,8 +304,9 @@ def _legend(
         handles.append(mark("labels only (reference)", "X", INK, INK))
     if any(not point.saturated and point.role != "labels" for point in points):
         handles.append(mark("hollow: a lower bound", "o", "white", SOFT))
-    if with_frontier:
-        handles.append(Line2D([], [], color=INK, linewidth=1.1, label="frontier"))
+    if staircase:
+        name, style = staircase
+        handles.append(Line2D([], [], color=INK, linewidth=1.1, linestyle=style, label=name))
     if handles:
         columns = min(len(handles), 4 if figure.get_figwidth() > 5 else 2)
         figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8)
@@ -313,11 +328,3 @@ def _draw_panel(axes: Axes, panel: SaturationPanel, styles: dict[str, tuple[str,
         if curve.rate_drop is not None:
             height = float(np.interp(curve.rate_drop, curve.steps, curve.leakage))
             axes.plot(curve.rate_drop, height, marker="|", color=colour, markersize=9)
-
-
-def _read_image(path: Path) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError) as error:
-        raise ValueError(f"strip {path} cannot be read as an image: {error}") from error

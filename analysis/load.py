@@ -23,6 +23,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from analysis.addresses import masked
 from analysis.runs import attack_table, encoder_table, finite_or_inf
 
 PAGE = 1000
@@ -42,6 +43,7 @@ class StudyTables:
         status: `running`, `finished` or `failed`.
         config: The resolved configuration (`study.yaml`); empty if it was not stored yet.
         data: Description of the data (`data.json`); empty if it was not stored yet.
+        params: The study run's parameters, as text.
         encoders: One row per encoder run, in the order they started. Always has the columns
             ENCODER_TEXTS (text) and ENCODER_NUMBERS (numbers, NaN where absent), then every
             further parameter and metric under its own name.
@@ -57,6 +59,7 @@ class StudyTables:
     status: str
     config: dict[str, Any]
     data: dict[str, Any]
+    params: dict[str, str]
     encoders: pd.DataFrame
     attacks: pd.DataFrame
     run_id: str
@@ -149,7 +152,8 @@ def load_study(name: str, tracking_uri: str) -> StudyTables:
     except AnalysisError:
         raise
     except Exception as error:  # every backend has its own: MLflow, SQLAlchemy, requests, …
-        message = f"tracking URI {tracking_uri!r}: MLflow cannot be read: {error}"
+        said = masked(str(error), (tracking_uri,))
+        message = f"tracking URI {masked(tracking_uri)!r}: MLflow cannot be read: {said}"
         raise AnalysisError(message) from error
     encoder_runs = [
         run
@@ -162,6 +166,7 @@ def load_study(name: str, tracking_uri: str) -> StudyTables:
         status=study.data.tags.get("status", study.info.status.lower()),
         config={},
         data={},
+        params=dict(study.data.params),
         encoders=encoders,
         attacks=attack_table(attack_runs, encoder_runs, set(encoders["encoder_id"])),
         run_id=study.info.run_id,
@@ -213,7 +218,7 @@ def _check_database(tracking_uri: str) -> None:
     # sqlite:///relative has one slash before the path, sqlite:////absolute has two.
     file = path.removeprefix("/")
     if file and not os.path.isfile(file):
-        raise AnalysisError(f"tracking URI {tracking_uri!r}: there is no database {file}")
+        raise AnalysisError(f"tracking URI {masked(tracking_uri)!r}: there is no database {file}")
 
 
 def _unknown_study(client: MlflowClient, name: str, tracking_uri: str) -> str:
@@ -221,7 +226,7 @@ def _unknown_study(client: MlflowClient, name: str, tracking_uri: str) -> str:
     runs = _search(client, ids, "study") if ids else []
     known = sorted({run.data.tags.get("study", "") for run in runs} - {""})
     there = f"the studies there are: {', '.join(known)}" if known else "there is no study there"
-    return f"study {name!r} is not in MLflow at {tracking_uri}; {there}"
+    return f"study {name!r} is not in MLflow at {masked(tracking_uri)}; {there}"
 
 
 def _search(client: MlflowClient, experiments: list[str], kind: str) -> list[Run]:

@@ -37,7 +37,8 @@ def asked(tables: StudyTables) -> list[str]:
         backbone = f"{model['backbone']} encoder" if model.get("backbone") else "encoder"
         sentences.append(
             f"Each {backbone} was frozen and attacked by {_plural(len(attackers), 'attacker')} "
-            f"trained from scratch ({', '.join(attackers)}); its leakage is that of the worst."
+            f"trained from scratch ({', '.join(attackers)}){_and_in_loop(tables)}; its leakage is "
+            "that of the worst."
         )
     return sentences
 
@@ -46,10 +47,13 @@ def answered(tables: StudyTables, facts: dict[str, Any]) -> list[str]:
     """What came out; `facts` is `analysis.tables.summary` of the same study."""
     if facts["num_encoders"] == 0:
         return ["No encoder has been trained yet."]
-    if facts["frontier_size"] == 0:
+    if facts["frontier_size"] == 0 and facts["provisional_size"] == 0:
         return ["No encoder has been verified yet, so there is no answer so far."]
     labels = encoder_labels(tables.encoders)
-    sentences = [_trade_sentence(facts["best_trade"], labels, facts["max_utility_loss"])]
+    if facts["frontier_size"] == 0:
+        sentences = [_provisional_sentence(facts)]
+    else:
+        sentences = [_trade_sentence(facts["best_trade"], labels, facts["max_utility_loss"])]
     bound = facts["best_trade_lower_bound"]
     if bound and (facts["best_trade"] or {}).get("encoder_id") != bound["encoder_id"]:
         looks = "looks better still" if facts["best_trade"] else "seems to leak less"
@@ -58,15 +62,12 @@ def answered(tables: StudyTables, facts: dict[str, Any]) -> list[str]:
             f"mean MCC {bound['utility']:.3f}), but an attacker ran out of its budget on it: that "
             "is a lower bound and does not count as privacy."
         )
-    sentences.append(
-        f"{_plural(facts['frontier_size'], 'encoder')} of {facts['num_verified']} verified "
-        f"{'lies' if facts['frontier_size'] == 1 else 'lie'} on the frontier; together they "
-        f"command a hypervolume of {facts['hypervolume']:.3f} (1 would be perfect utility without "
-        "any leakage)."
-    )
+    if facts["frontier_size"]:
+        sentences.append(_frontier_sentence(facts))
     if facts["labels_leakage"] is not None:
         sentences.append(
             f"For reference, sending nothing but the true labels leaks "
+            f"{'' if facts['labels_saturated'] else 'at least '}"
             f"{facts['labels_leakage']:.3f}, which any encoder of perfect utility gives away."
         )
     if facts["median_saturation_gap"] is not None:
@@ -79,12 +80,16 @@ def how_sure(tables: StudyTables, facts: dict[str, Any]) -> list[str]:
     sentences = []
     if facts["num_attacks"]:
         if facts["num_unsaturated_attacks"]:
+            bounds = facts["num_unsaturated_encoders"]
             sentences.append(
                 f"{facts['num_unsaturated_attacks']} of {facts['num_attacks']} attacks ran out of "
-                "their budget before they saturated, so the leakage of "
-                f"{_plural(facts['num_unsaturated_encoders'], 'encoder')}, "
-                f"{facts['frontier_num_unsaturated']} of them on the frontier, is a lower bound "
-                "(drawn hollow)."
+                "their budget before they saturated"
+                + (
+                    f", so the leakage of {_plural(bounds, 'encoder')} is a lower bound: drawn "
+                    "hollow, not on the frontier and beating no other encoder."
+                    if bounds
+                    else ", none of them on an encoder that is compared."
+                )
             )
         else:
             sentences.append(
@@ -126,20 +131,48 @@ def _trade_sentence(trade: dict[str, Any] | None, labels: dict[str, str], limit:
     if trade is None:
         return (
             "No defended encoder with saturated attackers leaks less than the undefended one at a "
-            f"loss of at most {limit:g} mean MCC."
+            f"loss of at most {limit:g} mean MCC (both judged on the selection split)."
         )
-    share = trade["leakage_drop"] / trade["undefended_leakage"]
     loss = trade["utility_loss"]
-    cost = f"a loss of {loss:.3f}" if loss > 0 else f"a gain of {-loss:.3f}"
+    cost = f"a loss of {loss:.3f}" if loss >= 0 else f"a gain of {-loss:.3f}"
     against = "" if trade["cut_point"] == trade["undefended_cut_point"] else (
         ", the undefended encoder of its own cut not being there"
     )  # fmt: skip
     where = f" at {trade['undefended_cut_point']}" if trade["undefended_cut_point"] else ""
     own = f" (cut at {trade['cut_point']})" if trade["cut_point"] else ""
+    least = "" if trade["undefended_saturated"] else "at least "
     return (
-        f"The undefended encoder{where} leaks {trade['undefended_leakage']:.3f} at a mean MCC of "
-        f"{trade['undefended_utility']:.3f}; encoder {labels[trade['encoder_id']]}{own} leaks "
-        f"{trade['leakage']:.3f}, {share:.0%} less, at {cost} in mean MCC{against}."
+        f"The undefended encoder{where} leaks {least}{trade['undefended_leakage']:.3f} at a mean "
+        f"MCC of {trade['undefended_utility']:.3f}; encoder {labels[trade['encoder_id']]}{own} "
+        f"leaks {trade['leakage']:.3f}, {_change(trade)}, at {cost} in mean MCC{against}. It was "
+        "chosen on the selection split; these are the figures of the test split."
+    )
+
+
+def _change(trade: dict[str, Any]) -> str:
+    """The drop in words; on the test split what was chosen on selection may even leak more."""
+    before, drop = trade["undefended_leakage"], trade["leakage_drop"]
+    if before <= 0:
+        return "no less" if drop == 0 else f"{-drop:.3f} more"
+    return f"{drop / before:.0%} less" if drop >= 0 else f"{-drop / before:.0%} more"
+
+
+def _provisional_sentence(facts: dict[str, Any]) -> str:
+    joined = facts["provisional_size"]
+    whose = "the one encoder" if joined == 1 else f"the {joined} encoders"
+    return (
+        "There is no frontier yet: no encoder has had all its attackers saturated, so the "
+        f"worst leakage of each is a lower bound. The dashed staircase joins {whose} that would "
+        "be on it if the bounds were leakages; it is provisional."
+    )
+
+
+def _frontier_sentence(facts: dict[str, Any]) -> str:
+    return (
+        f"{_plural(facts['frontier_size'], 'encoder')} of {facts['num_verified']} verified "
+        f"{'lies' if facts['frontier_size'] == 1 else 'lie'} on the frontier; together they "
+        f"command a hypervolume of {facts['hypervolume']:.3f} (1 would be perfect utility without "
+        "any leakage)."
     )
 
 
@@ -155,6 +188,13 @@ def _gap_sentence(facts: dict[str, Any]) -> str:
         f"Retrained attackers found no more than the in-loop adversary in the median (difference "
         f"{median:+.3f}, largest {largest:+.3f})."
     )
+
+
+def _and_in_loop(tables: StudyTables) -> str:
+    """The in-loop adversary, named as one more attacker if there was one."""
+    if not tables.encoders["leakage/in_loop"].notna().any():
+        return ""
+    return ", and by the adversary of its own training where it had one"
 
 
 def _retrained(tables: StudyTables) -> list[str]:

@@ -7,6 +7,8 @@ Utility is to be large, leakage small. Both functions follow the same rules:
 - A point dominates another if it is at least as good in both values and better in one; so of two
   points with equal utility the one that leaks more is dominated.
 - Exact duplicates do not dominate each other: all of them are on the frontier, or none.
+- A point with an attacker that did not saturate is a lower bound of the leakage: like a point that
+  was not measured, it is never on the frontier, dominates nothing and adds no area.
 """
 
 import moocore
@@ -17,20 +19,23 @@ MAXIMISE = [True, False]
 """Utility up, leakage down."""
 
 
-def non_dominated(utility: ArrayLike, leakage: ArrayLike) -> NDArray[np.bool_]:
+def non_dominated(
+    utility: ArrayLike, leakage: ArrayLike, saturated: ArrayLike | None = None
+) -> NDArray[np.bool_]:
     """Marks the points that no other point dominates.
 
     Args:
         utility: n values, larger is better (mean MCC, in [-1, 1]).
         leakage: n values, smaller is better (in [0, 1]).
+        saturated: n booleans, whether all attackers saturated; None if they all did.
 
     Returns:
-        n booleans; False for every point that is not finite.
+        n booleans; False for every point that is not finite or is a lower bound.
 
     Raises:
-        ValueError: The two are not vectors of one length.
+        ValueError: They are not vectors of one length.
     """
-    points = _points(utility, leakage)
+    points = _points(utility, leakage, saturated)
     finite = np.isfinite(points).all(axis=1)
     marked = np.zeros(len(points), dtype=bool)
     if finite.any():
@@ -41,7 +46,10 @@ def non_dominated(utility: ArrayLike, leakage: ArrayLike) -> NDArray[np.bool_]:
 
 
 def hypervolume(
-    utility: ArrayLike, leakage: ArrayLike, reference: tuple[float, float] = (0.0, 1.0)
+    utility: ArrayLike,
+    leakage: ArrayLike,
+    saturated: ArrayLike | None = None,
+    reference: tuple[float, float] = (0.0, 1.0),
 ) -> float:
     """Area of what the points dominate, up to a reference point.
 
@@ -52,15 +60,16 @@ def hypervolume(
     Args:
         utility: n values, larger is better.
         leakage: n values, smaller is better.
+        saturated: n booleans, whether all attackers saturated; None if they all did.
         reference: (utility, leakage) of the worst point that is of any interest.
 
     Returns:
         The area, 0 for no points.
 
     Raises:
-        ValueError: The two are not vectors of one length.
+        ValueError: They are not vectors of one length.
     """
-    points = _points(utility, leakage)
+    points = _points(utility, leakage, saturated)
     better = (points[:, 0] > reference[0]) & (points[:, 1] < reference[1])
     counted = points[np.isfinite(points).all(axis=1) & better]
     if not len(counted):
@@ -68,11 +77,19 @@ def hypervolume(
     return float(moocore.hypervolume(counted, ref=list(reference), maximise=MAXIMISE))
 
 
-def _points(utility: ArrayLike, leakage: ArrayLike) -> NDArray[np.float64]:
+def _points(
+    utility: ArrayLike, leakage: ArrayLike, saturated: ArrayLike | None
+) -> NDArray[np.float64]:
+    """One row (utility, leakage) per point; NaN for the leakage of which only a bound is known."""
     first, second = np.asarray(utility, dtype=float), np.asarray(leakage, dtype=float)
     if first.ndim != 1 or first.shape != second.shape:
         raise ValueError(
             "utility and leakage must be vectors of one length, "
             f"got shapes {first.shape} and {second.shape}"
         )
-    return np.column_stack([first, second])
+    known = np.ones(len(first), dtype=bool) if saturated is None else np.asarray(saturated, bool)
+    if known.shape != first.shape:
+        raise ValueError(
+            f"saturated must be {len(first)} booleans, one per point, got shape {known.shape}"
+        )
+    return np.column_stack([first, np.where(known, second, np.nan)])

@@ -8,7 +8,14 @@ import numpy as np
 import pandas as pd
 
 from analysis.load import StudyTables
-from analysis.tables import FRONTIER_ROLES, LEAKAGE, UTILITY, frontier, measured
+from analysis.tables import (
+    FRONTIER_ROLES,
+    LEAKAGE,
+    UTILITY,
+    frontier,
+    measured,
+    provisional_frontier,
+)
 
 MAX_CURVE_PANELS = 12
 """Encoders whose saturation curves are drawn; each costs two requests per attacker."""
@@ -26,7 +33,7 @@ class EncoderPoint:
         leakage: Worst verified leakage on the test split, in [0, 1].
         saturated: Whether every attacker trained until it saturated; if not, the leakage is a
             lower bound.
-        on_frontier: Whether no other encoder dominates it.
+        on_frontier: Whether it is a corner of the staircase that is drawn.
     """
 
     label: str
@@ -40,12 +47,22 @@ class EncoderPoint:
 
 @dataclass(frozen=True)
 class FrontierRecord:
-    """The frontier plot: points, the frontier's corners by rising utility, sample sizes."""
+    """The frontier plot.
+
+    Attributes:
+        points: The encoders.
+        frontier: The staircase's corners (utility, leakage) by rising utility.
+        provisional: Whether the staircase is one of lower bounds, no encoder having had all its
+            attackers saturated.
+        num_test: Images of the test split; None if not known.
+        num_public: Images the attackers were trained on; None if not known.
+    """
 
     points: tuple[EncoderPoint, ...]
     frontier: tuple[tuple[float, float], ...]
     num_test: int | None
     num_public: int | None
+    provisional: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,11 +143,17 @@ def images_per_split(data: dict[str, Any]) -> dict[str, int]:
     return {str(name): size for name, size in sizes.items() if isinstance(size, int)}
 
 
+def staircase(encoders: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
+    """The frontier's encoders, and whether it is the provisional one of lower bounds."""
+    lower_bounds = provisional_frontier(encoders)
+    return (frontier(encoders), False) if lower_bounds.empty else (lower_bounds, True)
+
+
 def frontier_record(tables: StudyTables) -> FrontierRecord:
     """Collects the frontier plot: every finite verified encoder and the `labels` point."""
     encoders = tables.encoders
     labels = encoder_labels(encoders)
-    best = frontier(encoders)
+    best, provisional = staircase(encoders)
     finite = encoders[[UTILITY, LEAKAGE]].map(math.isfinite).all(axis=1)
     reference = (encoders["role"] == "labels") & (encoders["status"] == "verified") & finite
     shown = encoders[measured(encoders) | reference]
@@ -153,6 +176,7 @@ def frontier_record(tables: StudyTables) -> FrontierRecord:
         frontier=tuple(corners),
         num_test=images_per_split(tables.data).get("test"),
         num_public=int(num_public) if pd.notna(num_public) else None,
+        provisional=provisional,
     )
 
 
@@ -186,7 +210,7 @@ def saturation_panels(tables: StudyTables) -> tuple[SaturationPanel, ...]:
     encoders = tables.encoders
     labels = encoder_labels(encoders)
     undefended = encoders[(encoders["role"] == "undefended") & (encoders["status"] == "verified")]
-    ids = list(dict.fromkeys([*undefended["encoder_id"], *frontier(encoders)["encoder_id"]]))
+    ids = list(dict.fromkeys([*undefended["encoder_id"], *staircase(encoders)[0]["encoder_id"]]))
     panels = []
     for encoder_id in ids[:MAX_CURVE_PANELS]:
         rows = tables.attacks[tables.attacks["encoder_id"] == encoder_id]

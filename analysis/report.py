@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +17,15 @@ from analysis import narrative, report_tables
 from analysis.drawing import NARROW, render
 from analysis.figures import draw_frontier, draw_gap, draw_saturation
 from analysis.load import StudyTables
-from analysis.records import encoder_labels, frontier_record, gap_record, saturation_panels
-from analysis.tables import LEAKAGE, UTILITY, frontier, summary
+from analysis.pictures import encoder_caption, encoder_strips
+from analysis.records import (
+    encoder_labels,
+    frontier_record,
+    gap_record,
+    saturation_panels,
+    staircase,
+)
+from analysis.tables import summary
 
 TEMPLATES = Path(__file__).parent / "templates"
 IN_ATTRIBUTE_TABLE = ("attributes", "utility", "private")
@@ -96,12 +102,14 @@ def write_report(
         figures={name: _data_uri(render(figure, "svg"), "svg+xml") for name, figure in
                  figures.items()},
         encoder_table=report_tables.encoder_table(tables),
+        training_table=report_tables.training_table(tables),
         attack_table=report_tables.attack_table(tables),
         references=report_tables.reference_table(tables),
         grids=_grids(tables),
         max_grids=MAX_GRIDS,
         failures=report_tables.failures(tables),
         config=yaml.safe_dump(tables.config, sort_keys=False, allow_unicode=True),
+        choices=report_tables.study_choices(tables),
         data=_flatten({k: v for k, v in tables.data.items() if k not in IN_ATTRIBUTE_TABLE}),
         attributes=report_tables.attribute_table(tables),
         style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
@@ -123,41 +131,21 @@ def _grids(tables: StudyTables) -> dict[str, list[Grid]]:
     """Reconstructions: `first` those of undefended, labels and frontier encoders, then `more`."""
     encoders, labels = tables.encoders, encoder_labels(tables.encoders)
     rows = encoders[encoders["role"].isin(["undefended", "searched", "labels"])]
-    best = list(frontier(encoders)["encoder_id"])
+    best = list(staircase(encoders)[0]["encoder_id"])
     first = [*rows.loc[rows["role"] != "searched", "encoder_id"], *best]
     order = list(dict.fromkeys([*first, *rows["encoder_id"]]))[:MAX_GRIDS]
     grids: dict[str, list[Grid]] = {"first": [], "more": []}
     by_id = rows.set_index("encoder_id")
     for encoder_id in order:
         row = by_id.loc[encoder_id]
-        strips = _strips(tables, row["run_id"])
+        strips = tuple(
+            Strip(report_tables.attacker_name(label), _data_uri(path.read_bytes(), "png"))
+            for label, path in encoder_strips(tables, row["run_id"])
+        )
         if strips:
-            values = [f"cut at {row['cut_point']}"] if row["cut_point"] else []
-            if math.isfinite(row[UTILITY]):
-                values.append(f"mean MCC {row[UTILITY]:.3f}")
-            if math.isfinite(row[LEAKAGE]):
-                values.append(f"worst leakage {row[LEAKAGE]:.3f}")
-            grid = Grid(labels[encoder_id], ", ".join(values), strips)
+            grid = Grid(labels[encoder_id], encoder_caption(row), strips)
             grids["first" if encoder_id in first else "more"].append(grid)
     return grids
-
-
-def _strips(tables: StudyTables, run_id: str) -> tuple[Strip, ...]:
-    """The strips among a run's artifacts, originals first; else its ready-made grid, if any."""
-    names = [name for name in tables.artifact_names(run_id) if name.lower().endswith(".png")]
-    stems = {Path(name).stem: name for name in names}  # of equal names in folders, the last
-    ready_made = stems.pop("reconstructions", None)
-    originals = stems.pop("originals", None)
-    if originals and stems:
-        chosen = [("original", originals), *sorted(stems.items())]
-    else:
-        chosen = [("", ready_made)] if ready_made else []
-    strips = []
-    for label, name in chosen:
-        path = tables.artifact(run_id, name)
-        if path is not None:
-            strips.append(Strip(label, _data_uri(path.read_bytes(), "png")))
-    return tuple(strips)
 
 
 def _breakable(name: str) -> Markup:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.load import StudyTables
+from analysis.pictures import IN_LOOP
 from analysis.records import encoder_labels
 from analysis.tables import LEAKAGE, UTILITY, frontier
 
@@ -21,6 +22,16 @@ COST_COLUMNS = {
     "cost/latency_ms": "latency, ms",
 }
 TEXT_COLUMNS = ("encoder", "cut", "worst attacker", "attacker", "saturated")
+STUDY_CHOICES = {
+    "perceptual": "perceptual network g",
+    "suite": "attackers",
+    "suite_version": "version of the attackers",
+}
+"""What of the study's parameters decides what its figures can be compared with."""
+
+HASH_SHOWN = 12
+"""Characters of an encoder's hash in the page; encoders.parquet has all of them."""
+
 NOT_AN_ATTACKER = ("leakage/worst", "leakage/worst_selection", "leakage/in_loop")
 
 
@@ -65,7 +76,7 @@ def encoder_table(tables: StudyTables) -> dict[str, Any]:
                     Cell(row["cut_point"], row["cut_point"]),
                     _number_cell(row[UTILITY]),
                     worst,
-                    Cell(row["worst_attacker"], row["worst_attacker"]),
+                    Cell(attacker_name(row["worst_attacker"]), row["worst_attacker"]),
                     *(_number_cell(row[name]) for name in attackers),
                     _number_cell(row["leakage/in_loop"]),
                     _number_cell(row["saturation_gap"], signed=True),
@@ -76,6 +87,29 @@ def encoder_table(tables: StudyTables) -> dict[str, Any]:
             }
         )
     return {"head": head, "rows": rows}
+
+
+def training_table(tables: StudyTables) -> list[list[str]]:
+    """Per encoder: label, rounds, whether it converged, when and why training stopped, hash."""
+    encoders, labels = tables.encoders, encoder_labels(tables.encoders)
+    known = (encoders["stopped"] != "") | encoders["rounds"].notna()
+    converged = {1.0: "yes", 0.0: "no"}
+    return [
+        [
+            labels[row["encoder_id"]],
+            _whole(row["rounds"]),
+            converged.get(row["converged"], "–"),
+            row["stopped"] or "–",
+            row["encoder_hash"][:HASH_SHOWN] or "–",
+        ]
+        for _, row in encoders[known].iterrows()
+    ]
+
+
+def study_choices(tables: StudyTables) -> list[tuple[str, str]]:
+    """(name, value) of what the figures depend on besides data and configuration."""
+    values = [(text, tables.params.get(name, "")) for name, text in STUDY_CHOICES.items()]
+    return [(text, value) for text, value in values if value not in ("", "None")]
 
 
 def attack_table(tables: StudyTables) -> dict[str, Any]:
@@ -90,17 +124,19 @@ def attack_table(tables: StudyTables) -> dict[str, Any]:
     rows = []
     for _, row in attacks.head(MAX_ATTACK_ROWS).iterrows():
         label = labels[row["encoder_id"]]
-        known = pd.notna(row["saturated"])
+        # The in-loop adversary is not trained again: there is nothing to saturate.
+        known = pd.notna(row["saturated"]) and row["attacker"] != IN_LOOP
         saturated = bool(row["saturated"]) if known else False
+        bound = "" if saturated or row["attacker"] == IN_LOOP else "bound"
         rows.append(
             {
                 "class": "",
                 "cells": [
                     Cell(label, _natural(label)),
-                    Cell(row["attacker"], row["attacker"]),
+                    Cell(attacker_name(row["attacker"]), row["attacker"]),
                     _amount_cell(row["seed"]),
                     _number_cell(row["score/test"]),
-                    _number_cell(row["leakage/test"], flag="" if saturated else "bound"),
+                    _number_cell(row["leakage/test"], flag=bound),
                     _number_cell(row["leakage/selection"]),
                     _amount_cell(row["steps"]),
                     Cell(("yes" if saturated else "no") if known else "–", float(saturated)),
@@ -111,12 +147,22 @@ def attack_table(tables: StudyTables) -> dict[str, Any]:
     return {"head": head, "rows": rows, "num_left_out": max(0, len(attacks) - MAX_ATTACK_ROWS)}
 
 
+def attacker_name(label: str) -> str:
+    """An attacker as it is called in the page."""
+    return "in-loop adversary" if label == IN_LOOP else label
+
+
 def reference_table(tables: StudyTables) -> list[list[str]]:
     """Floor and ceiling of each attacker and seed, as used for the leakages."""
     columns = ["attacker", "seed", "floor", "ceiling"]
     rows = tables.attacks[columns].dropna(subset=["floor", "ceiling"]).drop_duplicates()
     return [
-        [row["attacker"], _whole(row["seed"]), f"{row['floor']:.3f}", f"{row['ceiling']:.3f}"]
+        [
+            attacker_name(row["attacker"]),
+            _whole(row["seed"]),
+            f"{row['floor']:.3f}",
+            f"{row['ceiling']:.3f}",
+        ]
         for _, row in rows.sort_values(columns).iterrows()
     ]
 
@@ -146,7 +192,7 @@ def failures(tables: StudyTables) -> list[dict[str, str]]:
     finite = encoders[[UTILITY, LEAKAGE]].map(math.isfinite).all(axis=1)
     rows = []
     for _, row in encoders[judged & ~((encoders["status"] == "verified") & finite)].iterrows():
-        reason = row["reason"]
+        reason = row["reason"] or row["stopped"]
         if row["status"] == "verified":
             reason = reason or "utility or leakage is not a finite number"
         rows.append(

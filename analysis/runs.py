@@ -10,12 +10,16 @@ from mlflow.entities import Run
 INFINITY = 1.7976e308
 """MLflow's databases store an infinite metric as the largest double; beyond this it is infinite."""
 
-ENCODER_TAGS = ("encoder_id", "role", "status", "reason", "worst_attacker", "trial_id")
+ENCODER_TAGS = (
+    "encoder_id", "role", "status", "reason", "worst_attacker", "trial_id", "stopped",
+    "encoder_hash",
+)  # fmt: skip
 ATTACK_TAGS = ("encoder_id", "attacker", "seed", "saturated", "status", "trial_id")
 ENCODER_TEXTS = (*ENCODER_TAGS, "run_id", "run_name", "protector", "cut_point")
 ENCODER_NUMBERS = (
     "optuna_trial", "lambda1", "lambda2", "mu1", "mu2", "encoder_lr", "encoder_lr_decay",
-    "adversary_steps", "utility/mean_mcc", "leakage/worst", "leakage/worst_selection",
+    "adversary_steps", "utility/mean_mcc", "utility/mean_mcc_selection", "leakage/worst",
+    "leakage/worst_selection", "rounds", "converged",
     "in_loop/decoder", "leakage/in_loop", "saturation_gap", "saturated", "cost/parameters",
     "cost/multiply_adds", "cost/code_bytes", "cost/latency_ms", "seconds/protect",
     "seconds/attack", "num_public",

@@ -19,6 +19,7 @@ from analysis.figures import (
 )
 from analysis.load import load_study
 from analysis.records import (
+    EncoderPoint,
     FrontierRecord,
     GapRecord,
     encoder_labels,
@@ -31,11 +32,13 @@ from analysis.records import (
 
 def test_frontier_record(full_study: Any) -> None:
     record = frontier_record(load_study("full", full_study.uri))
-    assert record.frontier == ((0.5, 0.05), (0.75, 0.2), (0.8, 0.6))
+    assert record.frontier == ((0.75, 0.2), (0.8, 0.6))
+    assert not record.provisional
     assert (record.num_test, record.num_public) == (480, 640)
     by_label = {point.label: point for point in record.points}
     assert set(by_label) == {"labels", "undefended conv4", "undefended conv3", "#1", "#2", "#3"}
-    assert by_label["#2"].on_frontier
+    assert by_label["#1"].on_frontier
+    assert not by_label["#2"].on_frontier, "a lower bound"
     assert not by_label["#2"].saturated
     assert not by_label["#3"].on_frontier
     assert by_label["#3"].cut_point == "conv3"
@@ -52,7 +55,7 @@ def test_gap_record_holds_the_encoders_that_had_an_adversary(full_study: Any) ->
 def test_saturation_panels(full_study: Any) -> None:
     panels = saturation_panels(load_study("full", full_study.uri))
     labels = [panel.label for panel in panels]
-    assert labels == ["undefended conv4", "undefended conv3", "#1", "#2"]
+    assert labels == ["undefended conv4", "undefended conv3", "#1"]
     curves = {curve.attacker: curve for curve in panels[0].curves}
     assert set(curves) == {"attribute", "decoder", "decoder_strong"}
     decoder = curves["decoder"]
@@ -61,7 +64,22 @@ def test_saturation_panels(full_study: Any) -> None:
     assert decoder.leakage[:3] == pytest.approx((0, 0.275, 0.4125))
     assert decoder.rate_drop == 350
     assert decoder.saturated
-    assert not panels[3].curves[0].saturated
+
+
+def test_lower_bounds_alone_make_a_provisional_staircase(make_study: Any, attacked: Any) -> None:
+    study = make_study("figures-bounds")
+    attacked(study, "u", 0.8, {"decoder": 0.6}, role="undefended", saturated=False)
+    attacked(study, "s", 0.7, {"decoder": 0.1}, saturated=False)
+    attacked(study, "t", 0.6, {"decoder": 0.3}, saturated=False)
+    tables = load_study("figures-bounds", study.uri)
+    record = frontier_record(tables)
+    assert record.provisional
+    assert record.frontier == ((0.7, 0.1), (0.8, 0.6))
+    axes = draw_frontier(record).axes[0]
+    assert [line.get_linestyle() for line in axes.lines].count("--") == 1
+    panels = saturation_panels(tables)
+    assert [panel.label for panel in panels] == ["undefended conv4", "#1"]
+    assert not panels[1].curves[0].saturated
 
 
 def test_curves_without_references_or_values_are_left_out(make_study: Any) -> None:
@@ -119,6 +137,18 @@ def test_images_per_split(data: dict[str, Any], test: int | None) -> None:
 )
 def test_crowded_labels_are_spread(heights: list[float], expected: list[float]) -> None:
     assert spread(heights, gap=0.1) == pytest.approx(expected)
+
+
+def test_no_utility_beyond_one_is_marked_on_the_axis() -> None:
+    points = tuple(
+        EncoderPoint(name, "searched", "conv4", utility, leakage, True, True)
+        for name, utility, leakage in (("#1", 0.98, 0.2), ("#2", 1.0, 0.5))
+    )
+    axes = draw_frontier(FrontierRecord(points, ((0.98, 0.2), (1.0, 0.5)), None, None)).axes[0]
+    ticks = axes.get_xticks()
+    assert axes.get_xlim()[1] > 1, "room for labels"
+    assert len(ticks) >= 3
+    assert max(ticks) == pytest.approx(1)
 
 
 def test_empty_records_can_be_drawn() -> None:

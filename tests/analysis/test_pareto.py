@@ -56,6 +56,17 @@ def test_hypervolume(points: list[tuple[float, float]], area: float) -> None:
     assert hypervolume(values[:, 0], values[:, 1]) == pytest.approx(area)
 
 
+def test_a_lower_bound_is_off_the_frontier_dominates_nothing_and_adds_no_area() -> None:
+    # The second point would dominate the third, and be dominated by none, were it a leakage.
+    utility, leakage, saturated = [0.8, 0.7, 0.6], [0.6, 0.1, 0.3], [True, False, True]
+    assert non_dominated(utility, leakage, saturated).tolist() == [True, False, True]
+    assert hypervolume(utility, leakage, saturated) == pytest.approx(0.8 * 0.4 + 0.6 * 0.3)
+    assert not non_dominated([0.5], [0.1], [False]).any()
+    assert hypervolume([0.5], [0.1], [False]) == 0.0
+    with pytest.raises(ValueError, match=r"saturated must be 3 booleans.*got shape \(2,\)"):
+        non_dominated(utility, leakage, [True, False])
+
+
 def test_hypervolume_with_another_reference() -> None:
     assert hypervolume([0.8], [0.2], reference=(0.5, 0.6)) == pytest.approx(0.3 * 0.4)
 

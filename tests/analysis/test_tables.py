@@ -13,6 +13,7 @@ from analysis.tables import (
     best_trade,
     frontier,
     is_defended,
+    provisional_frontier,
     study_hypervolume,
     summary,
     write_tables,
@@ -24,6 +25,7 @@ def encoder(encoder_id: str, utility: float, leakage: float, **values: Any) -> d
         "encoder_id": encoder_id, "role": "searched", "status": "verified",
         "protector": "reconstruction", "cut_point": "conv4", "lambda1": 1.0, "lambda2": 0.0,
         "utility/mean_mcc": utility, "leakage/worst": leakage, "worst_attacker": "decoder",
+        "utility/mean_mcc_selection": utility, "leakage/worst_selection": leakage,
         "saturated": 1.0, "saturation_gap": math.nan, "num_public": 640.0,
     }  # fmt: skip
     return defaults | values
@@ -31,9 +33,9 @@ def encoder(encoder_id: str, utility: float, leakage: float, **values: Any) -> d
 
 def test_frontier_and_hypervolume_of_the_full_study(full_study: Any) -> None:
     encoders = load_study("full", full_study.uri).encoders
-    assert frontier(encoders)["encoder_id"].tolist() == ["u4", "s1", "s2"]
-    # .80 (1 - .60) + .75 (.60 - .20) + .50 (.20 - .05)
-    assert study_hypervolume(encoders) == pytest.approx(0.695)
+    assert frontier(encoders)["encoder_id"].tolist() == ["u4", "s1"]
+    # .80 (1 - .60) + .75 (.60 - .20)
+    assert study_hypervolume(encoders) == pytest.approx(0.62)
 
 
 def test_only_verified_finite_encoders_that_can_be_deployed_are_on_the_frontier() -> None:
@@ -54,6 +56,22 @@ def test_only_verified_finite_encoders_that_can_be_deployed_are_on_the_frontier(
     assert study_hypervolume(encoders) == pytest.approx(0.25)
 
 
+def test_an_unsaturated_encoder_is_off_the_frontier_and_dominates_none() -> None:
+    rows = [
+        encoder("u", 0.8, 0.6, role="undefended", protector="none"),
+        encoder("bound", 0.7, 0.1, saturated=0.0),
+        encoder("unknown", 0.7, 0.1, saturated=math.nan),
+        encoder("beaten by bounds alone", 0.6, 0.3),
+    ]
+    encoders = pd.DataFrame(rows)
+    assert frontier(encoders)["encoder_id"].tolist() == ["u", "beaten by bounds alone"]
+    assert provisional_frontier(encoders).empty, "there is a frontier"
+    bounds = pd.DataFrame([row | {"saturated": 0.0} for row in rows])
+    assert frontier(bounds).empty
+    assert study_hypervolume(bounds) == 0.0
+    assert provisional_frontier(bounds)["encoder_id"].tolist() == ["u", "bound", "unknown"]
+
+
 def test_summary_of_the_full_study(full_study: Any) -> None:
     facts = summary(load_study("full", full_study.uri))
     json.dumps(facts, allow_nan=False)
@@ -61,8 +79,8 @@ def test_summary_of_the_full_study(full_study: Any) -> None:
         "num_encoders": 7, "num_verified": 5, "num_failed": 1, "num_collapsed": 1,
         "num_running": 0, "num_not_finite": 0, "num_attacks": 18, "num_unsaturated_attacks": 3,
         "num_unsaturated_encoders": 1,
-        "num_unsaturated_references": 0, "frontier_num_unsaturated": 1,
-        "num_public": 640, "frontier_size": 3,
+        "num_unsaturated_references": 0, "provisional_size": 0,
+        "num_public": 640, "frontier_size": 2,
         "labels_utility": 1.0, "labels_leakage": 0.04,
     }  # fmt: skip
     assert {name: facts[name] for name in expected} == expected
@@ -96,6 +114,34 @@ def test_best_trade_compares_within_a_cut() -> None:
     without_b = best_trade(encoders.iloc[:3])
     assert without_b is not None
     assert (without_b["encoder_id"], without_b["undefended_id"]) == ("a", "u4")
+
+
+def test_the_best_trade_is_chosen_on_selection_and_reported_on_test() -> None:
+    selection = ("utility/mean_mcc_selection", "leakage/worst_selection")
+
+    def chosen(utility: float, leakage: float) -> dict[str, float]:
+        return dict(zip(selection, (utility, leakage), strict=True))
+
+    encoders = pd.DataFrame(
+        [
+            encoder("u", 0.80, 0.60, role="undefended", protector="none", **chosen(0.82, 0.62)),
+            # The best drop on test (.50) is not the best on selection (.32).
+            encoder("lucky on test", 0.79, 0.10, **chosen(0.80, 0.30)),
+            # Within the limit on selection only (.04), it loses .06 on test.
+            encoder("best on selection", 0.74, 0.25, **chosen(0.78, 0.15)),
+            # Within the limit on test only.
+            encoder("loses too much", 0.80, 0.00, **chosen(0.70, 0.00)),
+            encoder("no figures", 0.80, 0.00, **chosen(math.nan, 0.0)),
+        ]
+    )
+    trade = best_trade(encoders)
+    assert trade is not None
+    assert trade["encoder_id"] == "best on selection"
+    assert (trade["utility"], trade["leakage"]) == (0.74, 0.25)
+    assert trade["leakage_drop"] == pytest.approx(0.35)
+    assert trade["utility_loss"] == pytest.approx(0.06)
+    assert trade["leakage_drop_selection"] == pytest.approx(0.47)
+    assert trade["utility_loss_selection"] == pytest.approx(0.04)
 
 
 def test_best_trade_of_a_cut_without_baseline_takes_the_most_useful_undefended() -> None:
@@ -156,7 +202,7 @@ def test_parquet_files(full_study: Any, tmp_path: Path) -> None:
     ]  # fmt: skip
     encoders = pd.read_parquet(paths["encoders"])
     pd.testing.assert_frame_equal(encoders, tables.encoders)
-    assert pd.read_parquet(paths["frontier"])["encoder_id"].tolist() == ["u4", "s1", "s2"]
+    assert pd.read_parquet(paths["frontier"])["encoder_id"].tolist() == ["u4", "s1"]
     attacks = pd.read_parquet(paths["attacks"])
     assert len(attacks) == 24
     assert attacks["saturated"].dtype == "boolean"
