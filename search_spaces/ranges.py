@@ -142,6 +142,10 @@ class Choice:
 Domain = Float | Integer | Choice
 
 
+MAX_NUMBER = 1e300
+"""Magnitude above which a number is taken for a slip: arithmetic on it would overflow."""
+
+
 def read_domain(value: list[Any] | Mapping[str, Any], like: Domain) -> Domain:
     """Reads what a user wrote in place of a searched value.
 
@@ -154,7 +158,7 @@ def read_domain(value: list[Any] | Mapping[str, Any], like: Domain) -> Domain:
     """
     if not isinstance(value, Mapping):
         return Choice(tuple(value))
-    unknown = sorted(set(value) - {"low", "high", "log", "or_zero"})
+    unknown = set(value) - {"low", "high", "log", "or_zero"}
     if unknown or not {"low", "high"} <= set(value):
         raise ValueError(
             "a range is written {low: number, high: number} with log: true|false and or_zero: "
@@ -164,6 +168,8 @@ def read_domain(value: list[Any] | Mapping[str, Any], like: Domain) -> Domain:
     for name in ("low", "high"):
         if isinstance(value[name], bool) or not isinstance(value[name], int | float):
             raise ValueError(f"{name} of a range must be a number, got {value[name]!r}")
+        if abs(value[name]) == math.inf or not abs(value[name]) <= MAX_NUMBER:
+            raise ValueError(f"the ends of a range must be finite, got {dict(value)}")
     log = bool(value.get("log", getattr(like, "log", False) and low > 0))
     or_zero = bool(value.get("or_zero", False))
     if isinstance(like, Choice):

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field
 
+from analysis.addresses import without_password
 from search_spaces import CUT_POINT, ResolvedSpace, Value
 from trainables.attackers.config import AttackConfig
 from trainables.data.config import DataConfig
@@ -16,8 +17,9 @@ from trainables.settings import Settings
 
 Baseline = Literal["none", "labels"]
 
-MAY_CHANGE = ("study.num_encoders", "study.max_concurrent", "resources.")
-"""What may differ when a study is resumed: how much and how fast, but not what is measured."""
+MAY_CHANGE = ("study.num_encoders", "study.max_concurrent", "study.storage", "resources.")
+"""What may differ when a study is resumed: how much, how fast and where it is kept, but not what is
+measured."""
 
 
 class StudyPart(Settings):
@@ -32,14 +34,15 @@ class StudyPart(Settings):
         sampler: Optuna's `tpe`, `nsga2`, `gp` or `random`.
         num_startup: Random points before `tpe` and `gp` trust their model; the population of
             `nsga2`.
-        storage: Address of Optuna's storage; None means a SQLite file in the results folder.
+        storage: Address of Optuna's storage; None means a SQLite file in the results folder. A
+            password in it is used and never kept or shown.
         utility_floor: Least `mean_mcc` worth proposing for, a constraint of the search.
         baselines: Encoders to measure beside the searched ones: `labels`, the reference point of
             methods section 2.4, and `none`, the undefended encoder at every cut point listed.
     """
 
     name: str = Field(default="study", pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", max_length=100)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)
     num_encoders: int = Field(default=10, ge=1)
     max_concurrent: int | None = Field(default=None, ge=1)
     sampler: Literal["tpe", "nsga2", "gp", "random"] = "tpe"
@@ -82,6 +85,7 @@ class StudyConfig:
         space: What is searched.
         left_out: Cut points that were not given and do not fit the image size.
         listed_cut_points: Cut points the user named; empty if the choice was left to the study.
+        dropped: Keys of the recipe that another protector than the recipe's has no use for.
     """
 
     recipe: str
@@ -94,6 +98,7 @@ class StudyConfig:
     space: ResolvedSpace
     left_out: tuple[str, ...]
     listed_cut_points: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
 
     @property
     def protector_name(self) -> str:
@@ -101,7 +106,10 @@ class StudyConfig:
         return str(self.protector.model_dump()["name"])
 
     def resolved(self) -> dict[str, dict[str, Any]]:
-        """Everything, JSON-able; a searched value stands as its choices or its range."""
+        """Everything, JSON-able; a searched value stands as its choices or its range.
+
+        The password of the storage's address is left out: what is returned is kept and shown.
+        """
         parts = {
             part: getattr(self, part).model_dump(mode="json")
             for part in ("study", "data", "model", "protector", "attack", "resources")
@@ -109,11 +117,18 @@ class StudyConfig:
         for dotted, domain in self.space.domains.items():
             part, name = dotted.split(".", 1)
             parts[part][name] = domain.dump()
+        if self.study.storage is not None:
+            parts["study"]["storage"] = without_password(self.study.storage)
         return parts
 
     def to_yaml(self) -> str:
         """The resolved configuration as YAML; given as a recipe it is the same study again."""
         return yaml.safe_dump(self.resolved(), sort_keys=False, width=100)
+
+    def dropped_line(self) -> str:
+        """Says what of the recipe was left aside because the protector has no such setting."""
+        names = ", ".join(self.dropped)
+        return f"left aside from the recipe: {names} (protector {self.protector_name} has none)"
 
     def at(self, point: Mapping[str, Value]) -> tuple[ModelConfig, Settings]:
         """The model's and the protector's settings with a point's values put in."""

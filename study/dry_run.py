@@ -6,14 +6,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from study.checks import check_inputs, find_traces, look_at_tracking
 from study.config import StudyConfig
 from study.estimate import Estimate, estimate
 from study.jobs import JobFactory
-from study.launch import check_data, make_plan
-from study.places import Places, check_resume
+from study.launch import make_plan
+from study.places import Places, check_results, check_resume
 from study.progress import Plan
-from study.sweep import check_resources, max_concurrent, num_cores
-from study.tracking import connect
+from study.sweep import check_resources, cluster_address, knock, max_concurrent, num_cores
 
 PLACEHOLDER = {
     "content_hash": "",
@@ -25,24 +25,44 @@ PLACEHOLDER = {
 }
 
 
-def print_plan(config: StudyConfig, places: Places, console: Console) -> None:
+def print_plan(
+    config: StudyConfig, places: Places, console: Console, resume: bool = False
+) -> None:
     """Checks what can be checked without leaving a trace, and prints the plan.
+
+    Args:
+        config: What to study.
+        places: Where its results would go.
+        console: Where to print.
+        resume: Whether a study that exists would be gone on with.
 
     Raises:
         ConfigError: As the study itself would.
     """
-    check_data(config)
-    if places.tracking.startswith(("http:", "https:")):
-        connect(places.tracking)
-    check_resume(config, places, resume=True, traces=[])
+    check_inputs(config)
+    check_results(places.folder.results)
+    client = look_at_tracking(places)
+    check_resume(config, places, resume, *find_traces(places, client))
     cpus, gpus = float(num_cores()), float(_num_gpus())
-    check_resources(config.resources, cpus, gpus)
+    cluster = cluster_address()
+    if cluster is None:
+        check_resources(config.resources, cpus, gpus)
+    else:
+        knock(cluster)
     jobs = JobFactory(config, places.folder, PLACEHOLDER)
     plan = make_plan(config, jobs, max_concurrent(config, cpus, gpus))
     console.print(config.to_yaml(), markup=False, highlight=False, soft_wrap=True)
     if config.left_out:
         size = f"{config.data.height}x{config.data.width}"
         console.print(f"left out: {', '.join(config.left_out)} do not fit images of {size}\n")
+    if config.dropped:
+        console.print(f"{config.dropped_line()}\n", markup=False, highlight=False, soft_wrap=True)
+    if cluster is not None:
+        console.print(
+            f"RAY_ADDRESS: the cluster at {cluster} answers; its cores and devices are not looked "
+            "at, the time below is reckoned with this machine's\n",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
     console.print(_table(config, jobs, plan))
     console.print(_costs(estimate(config, jobs, plan), plan, places), highlight=False)
     console.print("dry run: nothing was started, nothing was written")

@@ -10,6 +10,7 @@ from torch import Tensor
 from study.config import StudyConfig
 from study.jobs import JobFactory
 from study.progress import Plan
+from study.sweep import num_cores
 from trainables.attackers.base import Target
 from trainables.attackers.suite import build_attacker
 from trainables.data.batches import Batch
@@ -49,9 +50,9 @@ def estimate(config: StudyConfig, jobs: JobFactory, plan: Plan) -> Estimate:
     threads = torch.get_num_threads()
     random_state = torch.random.get_rng_state()
     try:
-        torch.set_num_threads(config.resources.cpus_per_protect)
+        torch.set_num_threads(min(config.resources.cpus_per_protect, num_cores()))
         round_seconds, num_weights = _time_rounds(config)
-        torch.set_num_threads(config.resources.cpus_per_attack)
+        torch.set_num_threads(min(config.resources.cpus_per_attack, num_cores()))
         step_seconds = _time_attacks(config, jobs)
     finally:
         torch.set_num_threads(threads)

@@ -5,11 +5,15 @@ whatever way, loses at most what the running trials did since their last checkpo
 """
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trainables.checkpoint import write_text
+
+LOOK_SECONDS = 0.2
+"""Time between two looks for a file that is to appear."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,13 @@ class StudyFolder:
         """What a trial raised, for a person to read."""
         return self.root / "errors" / f"{key}.txt"
 
+    def reason(self, key: str) -> str:
+        """Why a trial failed: the last line of what it raised."""
+        try:
+            return self.error(key).read_text(encoding="utf-8").strip().splitlines()[-1]
+        except (OSError, IndexError):
+            return "its process ended without a word (killed, or out of memory?)"
+
     def reference(self, key: str) -> Path:
         """A floor or a ceiling, shared by all studies."""
         return self.results / "references" / f"{key}.json"
@@ -74,14 +85,25 @@ def write_json(value: dict[str, Any], path: Path) -> None:
     write_text(json.dumps(value, allow_nan=False, indent=1), path)
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path, patience: float = 0.0) -> dict[str, Any] | None:
     """Reads a mapping; None if the file is not there or is no complete JSON mapping.
 
     Files are written whole, but a full disk or a machine that lost power can leave one damaged:
     the work is then done again.
+
+    Args:
+        path: The file.
+        patience: Seconds to wait for a file that another machine has just written.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
-        return None
-    return value if isinstance(value, dict) else None
+    end = time.monotonic() + patience
+    while True:
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+            value = None
+        if isinstance(value, dict):
+            return value
+        left = end - time.monotonic()
+        if left <= 0:
+            return None
+        time.sleep(min(LOOK_SECONDS, left))

@@ -15,7 +15,7 @@ from study.folder import StudyFolder
 from trainables.attackers.suite import SUITE_VERSION, resolve_attackers
 from trainables.nets.config import ModelConfig
 from trainables.protectors import PROTECTORS
-from trainables.seeding import config_hash, derive_seed
+from trainables.seeding import config_hash, derive_seed, file_hash
 from trainables.settings import Settings
 
 JobKind = Literal["protect", "attack", "reference"]
@@ -71,7 +71,7 @@ class JobFactory:
     Args:
         config: The study.
         folder: Its files.
-        data: `Dataset.describe()`; its hashes are part of a reference's identity.
+        data: `Dataset.describe()`; its hashes are part of every job's identity.
     """
 
     def __init__(self, config: StudyConfig, folder: StudyFolder, data: Mapping[str, Any]) -> None:
@@ -83,6 +83,8 @@ class JobFactory:
             for attacker in resolve_attackers(config.attack.suite, config.data.private)
         }
         self.suite = Suite(attackers, config.attack.seeds, config.attack.group)
+        weights = config.model.perceptual_weights
+        self._weights_hash = None if weights is None else file_hash(weights)
 
     def searched(self, point: Mapping[str, Value]) -> Job:
         """The trial that trains the encoder of a point of the search space."""
@@ -164,7 +166,7 @@ class JobFactory:
             {
                 "which": which,
                 "data": {name: self._data[name] for name in names},
-                "model": self._reference_model(),
+                "model": self._by_content(self._reference_model()),
                 "attacker": self.suite.attackers[attacker],
                 "attack": self._attack_settings(),
                 "seed": seed,
@@ -176,22 +178,27 @@ class JobFactory:
             # Only the `fc` cut has a code width: two names for one encoder would be two trials.
             values = {**model.model_dump(), "code_width": type(model)().code_width}
             model = type(model)(**values)
-        identity = {
+        settings = {
             "data": self.config.data.model_dump(mode="json"),
             "model": model.model_dump(mode="json"),
             "protector": protector.model_dump(mode="json"),
+        }
+        identity = {
+            **settings,
+            "data": self._data_identity(),
+            "model": self._by_content(settings["model"]),
         }
         seed = derive_seed(self.config.study.seed, config_hash(identity))
         encoder_id = config_hash({**identity, "seed": seed})
         config = {
             "kind": "protect",
             "encoder_id": encoder_id,
-            **identity,
+            **settings,
             "seed": seed,
             "output": str(self.folder.encoder(encoder_id)),
             **self._surroundings("protect"),
         }
-        name = run_name(identity["model"], identity["protector"])
+        name = run_name(settings["model"], settings["protector"])
         return Job(encoder_id, "protect", encoder_id, config, name)
 
     def _attack(
@@ -205,10 +212,11 @@ class JobFactory:
     ) -> Job:
         attackers = [self.suite.attackers[name] for name in labels]
         identity = {
-            "data": self.config.data.model_dump(mode="json"),
+            "data": self._data_identity(),
             "attack": self._attack_settings(),
             "attackers": attackers,
-            **{name: config[name] for name in ("model", "in_loop", "seed")},
+            "model": self._by_content(config["model"]),
+            **{name: config[name] for name in ("in_loop", "seed")},
         }
         key = f"{encoder_id}-{config_hash(identity)}"
         full = {
@@ -222,6 +230,16 @@ class JobFactory:
             **self._surroundings("attack"),
         }
         return Job(key, kind, encoder_id, full, label, labels, seed)
+
+    def _data_identity(self) -> dict[str, Any]:
+        """What is measured on: its settings and its content, wherever the files lie."""
+        settings = self.config.data.model_dump(mode="json", exclude={"root"})
+        hashes = {name: self._data[name] for name in ("content_hash", "splits_hash")}
+        return {**settings, **hashes}
+
+    def _by_content(self, model: Mapping[str, Any]) -> dict[str, Any]:
+        """A model's settings with what the weights are in the place of where they lie."""
+        return {**model, "perceptual_weights": self._weights_hash}
 
     def _pictures(self, encoder_id: str, seed: int) -> Path:
         """Folder of an encoder's reconstructions; repetitions must not overwrite the first."""

@@ -58,7 +58,7 @@ class Journal:
         self._config = config
         self._folder = folder
         self._params: dict[str, dict[str, Any]] = {}
-        self._verified: list[tuple[float, float]] = []
+        self._verified: list[tuple[float, float, bool]] = []
         is_new = runs.id(STUDY) is None
         self._study = runs.open(STUDY, config.study.name, {"status": "running"})
         self._last_step = runs.last_step(self._study, "hypervolume")
@@ -129,7 +129,7 @@ class Journal:
             self._pictures(run, record)
             self._conclude(record, run, "FINISHED")
         if record.role != "labels" and record.mean_mcc is not None:
-            self._add_to_frontier(record.mean_mcc, verdict.worst_leakage)
+            self._add_to_frontier(record.mean_mcc, verdict.worst_leakage, verdict.saturated)
 
     def encoder_failed(self, record: EncoderRecord) -> None:
         """Writes what is known of an encoder without a verdict, and why it has none."""
@@ -214,6 +214,8 @@ class Journal:
         tags = {
             "saturated": str(bool(result["saturated"])).lower(),
             "status": "finished",
+            # An attack that failed and was tried again has none any more.
+            "reason": "",
         }
         key = self._attack_run(encoder_id, trial, attacker, seed, tags)
         run = self._runs.id(key)
@@ -222,15 +224,25 @@ class Journal:
         self._runs.end(key, "FINISHED")
 
     def _conclude(self, record: EncoderRecord, run: str, mlflow_status: str) -> None:
-        self._runs.tag(run, {"status": record.status, "reason": record.reason[:MAX_TAG]})
+        protected = record.protected or {}
+        self._runs.tag(
+            run,
+            {
+                "status": record.status,
+                "reason": record.reason[:MAX_TAG],
+                # When and why training ended, and which weights were attacked.
+                "stopped": str(protected.get("reason", ""))[:MAX_TAG],
+                "encoder_hash": str(protected.get("encoder_hash", "")),
+            },
+        )
         self._runs.end(encoder_key(record.encoder_id), mlflow_status)
 
-    def _add_to_frontier(self, mean_mcc: float, worst_leakage: float) -> None:
-        self._verified.append((mean_mcc, worst_leakage))
+    def _add_to_frontier(self, mean_mcc: float, worst_leakage: float, saturated: bool) -> None:
+        self._verified.append((mean_mcc, worst_leakage, saturated))
         step = len(self._verified)
         if step > self._last_step:
-            utility, leakage = zip(*self._verified, strict=True)
-            area = hypervolume(utility, leakage)
+            # A lower bound counts as a step, but adds no area.
+            area = hypervolume(*zip(*self._verified, strict=True))
             self._runs.log(self._study, {}, {"hypervolume": area}, step=step)
 
     def _pictures(self, run: str, record: EncoderRecord) -> None:

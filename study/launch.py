@@ -2,9 +2,11 @@
 
 import json
 import logging
+import time
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,27 +14,39 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from analysis.__main__ import rebuild
+from analysis.addresses import masked
+from study.checks import (
+    DATA_FILE,
+    check_batch_sizes,
+    check_inputs,
+    check_same_data,
+    find_traces,
+    open_tracking,
+)
 from study.config import StudyConfig
 from study.errors import ConfigError
-from study.folder import write_json
+from study.folder import StudyFolder, write_json
 from study.jobs import JobFactory
 from study.journal import Journal
-from study.places import Places, check_database, check_resume, has_proposals
+from study.places import Places, check_resume
 from study.progress import Plan, Progress
 from study.proposals import Proposals
 from study.records import Listeners
-from study.search import VerifiedSearch, until
+from study.references import ReferenceScores
+from study.search import VerifiedSearch
 from study.sweep import (
-    check_resources,
+    check_nodes,
+    check_shared,
     cluster_resources,
     max_concurrent,
+    node_resources,
     run_sweep,
     start_ray,
 )
-from study.tracking import Runs, connect, has_study
+from study.tracking import Runs, impatient
 from study.trial import TrialFactory, make_trial
 from trainables.checkpoint import write_text
-from trainables.data.dataset import check_source, load_dataset
+from trainables.data.dataset import load_dataset
 from trainables.data.source import DataError
 
 
@@ -47,18 +61,6 @@ class Options:
 
     resume: bool = False
     time_budget: float | None = None
-
-
-def check_data(config: StudyConfig) -> None:
-    """Checks files, attributes and splits without decoding an image.
-
-    Raises:
-        ConfigError: As `check_source` words it.
-    """
-    try:
-        check_source(config.data)
-    except DataError as error:
-        raise ConfigError(str(error)) from error
 
 
 def run_study(
@@ -78,26 +80,71 @@ def run_study(
         factory: Builds the trials; another one in tests.
 
     Returns:
-        0 if every trial ended as it should, 1 if some failed for good or the study was stopped.
+        0 if every trial ended as it should; 1 if some did not, or the study was stopped by a
+        person or by an error.
 
     Raises:
         ConfigError: Bad input; no trial has been started.
     """
-    check_data(config)
+    check_inputs(config)
     for name in ("mlflow", "alembic"):  # they announce every table they make
         logging.getLogger(name).setLevel(logging.WARNING)
+    lock = _take_lock(places.folder)
     try:
-        places.folder.results.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(places.folder.lock, timeout=0)
-        with lock:
-            return _run_locked(config, places, options, console, factory)
+        return _run_locked(config, places, options, console, factory)
+    except ConfigError:
+        raise
+    except KeyboardInterrupt:
+        console.print(f"stopped; {_go_on(config)}", markup=False, soft_wrap=True)
+        return 1
+    except Exception as error:
+        _report_error(error, config, places.folder, console)
+        return 1
+    finally:
+        lock.release()
+
+
+def until(seconds: float | None, clock: Callable[[], float] = time.monotonic) -> Callable[[], bool]:
+    """Returns a function that is true for so many seconds; for ever if None."""
+    if seconds is None:
+        return lambda: True
+    end = clock() + seconds
+    return lambda: clock() < end
+
+
+def _take_lock(folder: StudyFolder) -> FileLock:
+    """Makes the results folder, and keeps every other process from running the same study."""
+    lock = FileLock(folder.lock, timeout=0)
+    try:
+        folder.results.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     except Timeout as error:
         raise ConfigError(
-            f"study.name: {config.study.name!r} is being run by another process (its lock is "
-            f"{places.folder.lock})"
+            f"study.name: {folder.name!r} is being run by another process (its lock is "
+            f"{folder.lock})"
         ) from error
-    except PermissionError as error:
-        raise ConfigError(f"--results: cannot write there: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"--results: cannot write to {folder.results}: {error}") from error
+    return lock
+
+
+def _report_error(
+    error: Exception, config: StudyConfig, folder: StudyFolder, console: Console
+) -> None:
+    """Says in one line what stopped a study; the traceback goes to a file."""
+    text = masked((str(error).strip() or "no message").splitlines()[0])
+    console.print(
+        f"the study was stopped by an error: {type(error).__name__}: {text}\n{_go_on(config)}",
+        markup=False, highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    with suppress(OSError):
+        path = folder.error("driver")
+        write_text(masked("".join(traceback.format_exception(error))), path)
+        console.print(f"details: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _go_on(config: StudyConfig) -> str:
+    return f"go on with: python study/run.py {config.recipe} … --resume"
 
 
 def _run_locked(
@@ -108,55 +155,68 @@ def _run_locked(
     factory: TrialFactory,
 ) -> int:
     folder = places.folder
-    check_database("study.storage", places.storage)
-    if not places.tracking.startswith(("http:", "https:")):
-        check_database("MLFLOW_TRACKING_URI", places.tracking)
-    client = connect(places.tracking)
-    traces = [f"MLflow at {places.tracking}"] if has_study(client, folder.name) else []
-    traces += [f"Optuna at {places.storage}"] if has_proposals(places) else []
-    check_resume(config, places, options.resume, traces)
+    client = open_tracking(places)
+    check_resume(config, places, options.resume, *find_traces(places, client))
     start_ray()
     cpus, gpus = cluster_resources()
-    check_resources(config.resources, cpus, gpus)
+    check_nodes(config.resources, node_resources())
+    check_shared(folder.results)
     data = _prepare_data(config, places, console)
+    check_same_data(places, client, data, options.resume)
     write_text(config.to_yaml(), folder.config)
+    write_json(dict(data), folder.root / DATA_FILE)
     for cut_point in config.left_out:
         console.print(f"cut point {cut_point} is left out: it does not fit the image size")
+    if config.dropped:
+        console.print(config.dropped_line(), markup=False, highlight=False, soft_wrap=True)
 
     jobs = JobFactory(config, folder, data)
     proposals = Proposals(config, places.storage)
     runs = Runs(client, folder.name, folder.results / "mlartifacts" / folder.name)
     journal = Journal(runs, config, folder, data)
-    plan = make_plan(config, jobs, max_concurrent(config, cpus, gpus))
+    num_references = len(ReferenceScores(jobs, folder).waiting)
+    plan = make_plan(config, jobs, max_concurrent(config, cpus, gpus), num_references)
     console.print(
         f"study {folder.name}: {plan.num_encoders} encoders, {plan.max_concurrent} trials at a "
-        f"time, results in {folder.root}, MLflow at {places.tracking}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    may_start = until(options.time_budget)
+        f"time, results in {folder.root}, MLflow at {masked(places.tracking)}",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
     try:
         with Progress(plan, console) as progress:
-            listeners = Listeners(journal, progress)
-            search = VerifiedSearch(jobs, folder, proposals, listeners, may_start)
+            search = VerifiedSearch(
+                jobs, folder, proposals, Listeners(journal, progress), until(options.time_budget)
+            )
             run_sweep(config, search, factory)
-    except Exception:
-        journal.set_status("failed")
-        journal.close("FAILED")
-        console.print(traceback.format_exc(), markup=False, highlight=False)
+    except Exception as error:
+        # First of all what happened: MLflow itself may be what does not answer.
+        _report_error(error, config, folder, console)
+        with suppress(Exception), impatient():
+            journal.set_status("failed")
+            journal.close("FAILED")
         return 1
     if not search.finished:
-        journal.close("KILLED")
-        console.print(f"stopped; go on with: python study/run.py {config.recipe} … --resume")
+        console.print(f"stopped; {_go_on(config)}", markup=False, soft_wrap=True)
+        with suppress(Exception), impatient():
+            journal.close("KILLED")
         return 1
     return _conclude(search, journal, places, console)
 
 
-def make_plan(config: StudyConfig, jobs: JobFactory, concurrent: int) -> Plan:
-    """Counts the trials of a study."""
+def make_plan(
+    config: StudyConfig, jobs: JobFactory, concurrent: int, num_references: int | None = None
+) -> Plan:
+    """Counts the trials of a study.
+
+    Args:
+        config: The study.
+        jobs: Makes its jobs.
+        concurrent: Trials at a time.
+        num_references: Reference trials still to be run; None counts all of them.
+    """
     labels = int("labels" in config.study.baselines)
     attacks = jobs.suite.num_trials()
-    return Plan(config.study.num_encoders + labels, attacks, 2 * attacks, concurrent)
+    references = 2 * attacks if num_references is None else num_references
+    return Plan(config.study.num_encoders + labels, attacks, references, concurrent)
 
 
 def _prepare_data(config: StudyConfig, places: Places, console: Console) -> Mapping[str, Any]:
@@ -173,25 +233,52 @@ def _prepare_data(config: StudyConfig, places: Places, console: Console) -> Mapp
     except DataError as error:
         raise ConfigError(str(error)) from error
     for warning in caught:
-        console.print(f"warning: {warning.message}", markup=False, highlight=False)
-    return dataset.describe()
+        console.print(
+            f"warning: {warning.message}", markup=False, highlight=False, soft_wrap=True
+        )
+    about = dataset.describe()
+    if about["num_skipped"]:
+        total = about["num_images"] + about["num_skipped"]
+        console.print(
+            f"{about['num_skipped']} of {total} images are unreadable and left out",
+            highlight=False,
+        )
+    check_batch_sizes(config, about["split_sizes"])  # smaller by the images that are unreadable
+    return about
 
 
 def _conclude(search: VerifiedSearch, journal: Journal, places: Places, console: Console) -> int:
-    """Writes the report and keeps it with the study's run."""
+    """Names what failed, writes the report and keeps it with the study's run."""
     folder = places.folder
-    journal.set_status("finished")
-    report, summary = rebuild(folder.name, folder.results, places.tracking)
-    write_json(json.loads(json.dumps(summary)), folder.root / "summary.json")
-    for path in (
-        report,
-        folder.root / "frontier.parquet",
-        folder.root / "summary.json",
-    ):
-        journal.keep(path)
-    journal.close("FINISHED")
-    for failure in search.failures:
-        console.print(f"failed for good: {failure}", markup=False, highlight=False)
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    failures = search.failures
+    for failure in failures:
+        say(f"failed for good: {failure}")
+    if failures:
+        say("--resume tries again what failed; what diverged or collapsed would do so again")
+    if search.num_not_started:
+        say(f"not started: {search.num_not_started} encoders; --resume goes on with them")
+    try:
+        journal.set_status("finished")
+        report, summary = rebuild(folder.name, folder.results, places.tracking)
+        write_json(json.loads(json.dumps(summary)), folder.root / "summary.json")
+        for path in (
+            report,
+            folder.root / "frontier.parquet",
+            folder.root / "summary.json",
+        ):
+            journal.keep(path)
+        journal.close("FINISHED")
+    except Exception as error:
+        text = masked((str(error).strip() or type(error).__name__).splitlines()[0])
+        say(f"all trials are done, but there is no complete report: {text}")
+        say(f"rebuild it with: python -m analysis {folder.name} --results {folder.results}")
+        with suppress(OSError):
+            write_text(masked(traceback.format_exc()), folder.error("driver"))
+        return 1
     counts = f"{summary['num_verified']} encoders verified, {summary['frontier_size']} of them on"
-    console.print(f"{counts} the frontier; report: {report}", highlight=False, soft_wrap=True)
-    return 1 if search.failures else 0
+    say(f"{counts} the frontier; report: {report}")
+    return 1 if failures else 0

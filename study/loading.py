@@ -6,6 +6,7 @@ protector's search space; a list in its place is the choices, a mapping `{low, h
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from trainables.protectors import PROTECTORS
 from trainables.settings import Settings
 
 RECIPES = Path(__file__).parent / "recipes"
+DEFAULT_PROTECTOR = "reconstruction"
 PARTS = ("study", "data", "model", "protector", "attack", "resources")
 Parts = dict[str, dict[str, Any]]
 
@@ -68,11 +70,15 @@ def load_config(recipe: str = "quickstart", overrides: Sequence[str] = ()) -> St
     """
     path = _find_recipe(recipe)
     parts = _read_parts(path)
-    for word in overrides:
-        part, name, value = _split_override(word)
+    words = [_split_override(word) for word in overrides]
+    dropped: tuple[str, ...] = ()
+    for part, name, value in words:
+        if (part, name) == ("protector", "name"):
+            dropped = _drop_foreign(parts, value)
+    for part, name, value in words:
         parts.setdefault(part, {})[name] = value
     parts.setdefault("study", {}).setdefault("name", path.stem)
-    return build_config(parts, path.stem)
+    return replace(build_config(parts, path.stem), dropped=dropped)
 
 
 def build_config(parts: Parts, recipe: str) -> StudyConfig:
@@ -81,7 +87,7 @@ def build_config(parts: Parts, recipe: str) -> StudyConfig:
     Raises:
         ConfigError: As `load_config`.
     """
-    protector_name = str(parts.get("protector", {}).get("name", "reconstruction"))
+    protector_name = str(parts.get("protector", {}).get("name", DEFAULT_PROTECTOR))
     if protector_name not in PROTECTORS:
         raise unknown("protector (protector.name)", protector_name, PROTECTORS)
     if protector_name not in SPACES:
@@ -128,6 +134,24 @@ def build_config(parts: Parts, recipe: str) -> StudyConfig:
     )
 
 
+def _drop_foreign(parts: Parts, protector: Any) -> tuple[str, ...]:
+    """Takes out of a recipe what another protector than the recipe's has no field for.
+
+    The user did not write these keys; those that the user wrote are not here yet.
+
+    Returns:
+        The dotted names taken out.
+    """
+    recipe = parts.get("protector", {})
+    if protector not in PROTECTORS or protector == recipe.get("name", DEFAULT_PROTECTOR):
+        return ()
+    fields = PROTECTORS[protector].config.model_fields
+    foreign = [name for name in recipe if name not in fields]
+    for name in foreign:
+        del recipe[name]
+    return tuple(f"protector.{name}" for name in foreign)
+
+
 def _find_recipe(recipe: str) -> Path:
     path = Path(recipe)
     if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
@@ -152,6 +176,9 @@ def _read_parts(path: Path) -> Parts:
             raise unknown(f"part in recipe {path.name}:", str(part), PARTS)
         if not isinstance(values, dict | None):
             raise ConfigError(f"{part}: must be a mapping of its keys, got {values!r}")
+        for name in values or {}:
+            if not isinstance(name, str):
+                raise ConfigError(f"{part}: its keys are names, got {name!r} in {path}")
     return {part: dict(values or {}) for part, values in tree.items()}
 
 
@@ -186,7 +213,7 @@ def _read_given(
         if isinstance(value, list | dict):
             try:
                 domains[dotted] = read_domain(value, own)
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, OverflowError) as error:
                 raise ConfigError(f"{dotted}: {error}") from error
         else:
             fixed[dotted] = value

@@ -8,7 +8,7 @@ from search_spaces import Choice
 from study.config import StudyConfig
 from study.records import EncoderRecord, Result
 from study.verification import AttackFigures
-from trainables.attackers.suite import IN_LOOP
+from trainables.attackers.suite import IN_LOOP, SUITE_VERSION
 
 MAX_TAG = 5000
 """Characters of a reason that are kept; MLflow's limit for a tag is 8,000."""
@@ -24,8 +24,10 @@ def study_params(config: StudyConfig) -> dict[str, Any]:
         "image_size": size[0] if size[0] == size[1] else size,
         "backbone": config.model.backbone,
         "width": config.model.width,
+        "perceptual": config.model.perceptual,
         "num_encoders": config.study.num_encoders,
         "suite": suite if isinstance(suite, str) else ",".join(suite),
+        "suite_version": SUITE_VERSION,
         "sampler": config.study.sampler,
         "seed": config.study.seed,
     }

@@ -1,14 +1,17 @@
 """Where a study's results, runs and proposals go, and what must not be there yet."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import optuna
 import sqlalchemy
 import sqlalchemy.exc
 import yaml
 
+from analysis.addresses import first_line, masked
 from study.config import StudyConfig, changed_fields, describe_change
 from study.errors import ConfigError
 from study.folder import StudyFolder
@@ -35,6 +38,11 @@ class Places:
     tracking: str
     storage: str
 
+    @property
+    def tracking_is_http(self) -> bool:
+        """Whether MLflow is a server rather than a database of one's own."""
+        return self.tracking.startswith(("http:", "https:"))
+
 
 def find_places(config: StudyConfig, results: Path) -> Places:
     """Resolves the results folder and the two addresses; creates nothing.
@@ -54,52 +62,107 @@ def find_places(config: StudyConfig, results: Path) -> Places:
     tracking = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{results / 'mlflow.db'}"
     if tracking.startswith("file:") or "://" not in tracking:
         raise ConfigError(
-            f"MLFLOW_TRACKING_URI: MLflow no longer keeps runs in plain folders, got {tracking!r}; "
+            f"MLFLOW_TRACKING_URI: MLflow no longer keeps runs in plain folders, got "
+            f"{masked(tracking)!r}; "
             "use sqlite:///PATH, postgresql://… or http(s)://…"
         )
     storage = config.study.storage or f"sqlite:///{results / 'optuna.db'}"
     return Places(StudyFolder(results, config.study.name), tracking, storage)
 
 
-def check_database(field: str, address: str) -> None:
-    """Refuses a database that does not answer within seconds.
+def check_results(results: Path) -> None:
+    """Refuses a results folder that could not be made or written to; makes nothing.
+
+    Raises:
+        ConfigError: Naming the folder in the way.
+    """
+    there = results
+    while not there.exists():
+        there = there.parent
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise ConfigError(f"--results: cannot write {results}: {there} is no folder to write in")
+
+
+def check_database(
+    field: str, address: str, create: bool = True, near: Path | None = None
+) -> None:
+    """Refuses a database that does not answer within seconds, or a file that is none.
 
     Asked before MLflow and Optuna are: MLflow tries for many minutes.
 
     Args:
         field: Where the address was given, for the message.
         address: SQLAlchemy's form of it.
+        create: Whether the file of a SQLite database may be made.
+        near: A folder that will be made if it is not there.
 
     Raises:
         ConfigError: With the address and what the database said.
     """
-    local = address.startswith("sqlite")
+    file = _sqlite_file(address)
+    if not create and file is not None and not file.exists():
+        if not (file.parent.is_dir() or file.parent == near):
+            raise ConfigError(
+                f"{field}: no database answers at {masked(address)}: {file.parent} is no folder"
+            )
+        return
     try:
-        arguments = {} if local else {"connect_timeout": CONNECT_SECONDS}
-        engine = sqlalchemy.create_engine(address, connect_args=arguments)
-        with engine.connect():
-            pass
-        engine.dispose()
+        # A question that reads the file: opening anything at all succeeds with SQLite.
+        _table_names(address)
     except Exception as error:  # SQLAlchemy's, a driver's, a missing driver: all mean the same
-        text = (str(error) or type(error).__name__).splitlines()[0]
         raise ConfigError(
-            f"{field}: no database answers at {_no_password(address)}: {text}"
+            f"{field}: no database answers at {masked(address)}: {first_line(error, address)}"
         ) from error
 
 
-def _no_password(address: str) -> str:
-    try:
-        return sqlalchemy.make_url(address).render_as_string(hide_password=True)
-    except sqlalchemy.exc.ArgumentError:
-        return repr(address)
+def has_table(address: str, name: str) -> bool:
+    """Whether a database that answers has such a table; creates nothing."""
+    file = _sqlite_file(address)
+    return (file is None or file.exists()) and name in _table_names(address)
 
 
 def has_proposals(places: Places) -> bool:
-    """Whether Optuna's storage holds a study of this name."""
-    return places.folder.name in optuna.get_all_study_names(places.storage)
+    """Whether Optuna's storage holds a study of this name; creates nothing."""
+    if not has_table(places.storage, "studies"):
+        return False
+    query = sqlalchemy.text("SELECT 1 FROM studies WHERE study_name = :name")
+    with _engine(places.storage) as engine, engine.connect() as connection:
+        return connection.execute(query, {"name": places.folder.name}).first() is not None
 
 
-def check_resume(config: StudyConfig, places: Places, resume: bool, traces: list[str]) -> None:
+def _table_names(address: str) -> list[str]:
+    with _engine(address) as engine:
+        return sqlalchemy.inspect(engine).get_table_names()
+
+
+@contextmanager
+def _engine(address: str) -> Iterator[sqlalchemy.Engine]:
+    arguments = {} if address.startswith("sqlite") else {"connect_timeout": CONNECT_SECONDS}
+    engine = sqlalchemy.create_engine(address, connect_args=arguments)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _sqlite_file(address: str) -> Path | None:
+    """The file of a SQLite database; None for a server, or for one in memory."""
+    if not address.startswith("sqlite"):
+        return None
+    try:
+        name = sqlalchemy.make_url(address).database
+    except sqlalchemy.exc.ArgumentError:
+        return None
+    return None if name in (None, "", ":memory:") else Path(str(name)).absolute()
+
+
+def check_resume(
+    config: StudyConfig,
+    places: Places,
+    resume: bool,
+    traces: list[str],
+    kept: str | None = None,
+) -> None:
     """Refuses to start over an existing study, and to resume another one than was started.
 
     Args:
@@ -107,25 +170,45 @@ def check_resume(config: StudyConfig, places: Places, resume: bool, traces: list
         places: Where it is.
         resume: Whether `--resume` was given.
         traces: Where else a study of this name was found.
+        kept: The resolved configuration that MLflow keeps of it, if it does.
 
     Raises:
         ConfigError: Naming what is there, or the fields that changed.
     """
     path = places.folder.config
     found = [str(path), *traces] if path.is_file() else traces
-    if found and not resume:
+    if not found:
+        return
+    if not resume:
         raise ConfigError(
             f"study.name: a study {config.study.name!r} exists already ({', '.join(found)}); "
             "go on with it by --resume, or choose another study.name"
         )
-    if not path.is_file():
-        return
-    old = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not path.is_file() and kept is None:
+        raise ConfigError(
+            f"--resume: there are traces of a study {config.study.name!r} ({', '.join(traces)}), "
+            f"but neither {path} nor MLflow has its configuration, so that nobody can tell whether "
+            "it is the same study; choose another study.name, or delete the stale study there"
+        )
+    where = str(path) if path.is_file() else "study.yaml in MLflow"
+    old = _read_config(path.read_text(encoding="utf-8") if path.is_file() else str(kept), where)
     new = yaml.safe_load(config.to_yaml())
     changed = changed_fields(old, new)
     if changed:
         lines = "\n".join("  " + describe_change(old, new, name) for name in changed)
         raise ConfigError(
             f"--resume: the configuration of {config.study.name!r} has changed; only "
-            f"study.num_encoders, study.max_concurrent and resources may:\n{lines}"
+            f"study.num_encoders, study.max_concurrent, study.storage and resources may:\n{lines}"
         )
+
+
+def _read_config(text: str, where: str) -> dict[str, Any]:
+    try:
+        parts = yaml.safe_load(text)
+    except yaml.YAMLError:
+        parts = None
+    if not isinstance(parts, dict) or not all(isinstance(part, dict) for part in parts.values()):
+        raise ConfigError(
+            f"--resume: {where} is damaged, it holds no configuration; choose another study.name"
+        )
+    return parts

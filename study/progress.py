@@ -149,14 +149,27 @@ class Progress:
         return work / self._plan.max_concurrent
 
     def frontier(self) -> list[EncoderRecord]:
-        """The non-dominated encoders so far, the most useful one first."""
+        """The non-dominated encoders so far, the most useful one first.
+
+        As in the report, one with an unsaturated attacker is not among them and dominates none.
+        """
         records = [r for r in self._verified if r.role != "labels"]
-        points = [(r.mean_mcc or 0.0, r.verdict.worst_leakage) for r in records if r.verdict]
+        points = [
+            (r.mean_mcc or 0.0, r.verdict.worst_leakage, r.verdict.saturated)
+            for r in records
+            if r.verdict
+        ]
         if not points:
             return []
-        utility, leakage = zip(*points, strict=True)
-        best = [r for r, on in zip(records, non_dominated(utility, leakage), strict=True) if on]
+        marked = non_dominated(*zip(*points, strict=True))
+        best = [r for r, on in zip(records, marked, strict=True) if on]
         return sorted(best, key=lambda r: -(r.mean_mcc or 0.0))
+
+    @property
+    def num_lower_bounds(self) -> int:
+        """Verified encoders that an unsaturated attacker keeps off the frontier."""
+        records = [r for r in self._verified if r.role != "labels"]
+        return sum(not r.verdict.saturated for r in records if r.verdict)
 
     def render(self) -> RenderableType:
         """The live table."""
@@ -167,7 +180,10 @@ class Progress:
             text = f"{_verb(entry.job)} {entry.job.label}"
             bar = ProgressBar(total=1.0, completed=entry.progress, width=20)
             running.add_row(text, bar, _duration(self._clock() - entry.started))
-        frontier = Table(title="best frontier so far", title_justify="left", expand=True)
+        title = "best frontier so far"
+        if self.num_lower_bounds:
+            title += f" (without {self.num_lower_bounds} not saturated: lower bounds)"
+        frontier = Table(title=title, title_justify="left", expand=True)
         for column in ("encoder", "mean MCC", "worst leakage", "worst attacker"):
             frontier.add_column(column)
         for record in self.frontier()[:MAX_FRONTIER_ROWS]:

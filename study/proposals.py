@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from analysis.addresses import first_line, masked
 from search_spaces import Value
 from study.config import StudyConfig
 from study.errors import ConfigError
@@ -57,8 +58,9 @@ class Proposals:
                 load_if_exists=True,
             )
         except Exception as error:  # SQLAlchemy, a database driver or Optuna: all mean the same
+            shown = masked(storage) if isinstance(storage, str) else repr(storage)
             raise ConfigError(
-                f"study.storage: Optuna cannot open {storage!r}: {_first_line(error)}"
+                f"study.storage: Optuna cannot open {shown}: {first_line(error, str(storage))}"
             ) from error
         # A resumed sampler must not draw the same random points again: the number of trials that
         # are there already is a part of its seed.
@@ -84,17 +86,29 @@ class Proposals:
         trial.set_user_attr(POINT, point)
         return Proposal(trial.number, point)
 
-    def verified(self, number: int, mean_mcc: float, worst_leakage: float) -> None:
+    def verified(self, number: int, mean_mcc: float, worst_leakage: float, saturated: bool) -> None:
         """Tells the objectives of an encoder whose last attacker has ended.
+
+        Args:
+            number: The Optuna trial's number.
+            mean_mcc: Its utility on the selection split.
+            worst_leakage: Its leakage there.
+            saturated: Whether every attacker saturated. If one did not, the leakage is a lower
+                bound and must not make the encoder count as private: it is marked infeasible.
 
         Raises:
             ValueError: If a figure is not finite; such an encoder must be told as failed.
         """
         if not (math.isfinite(mean_mcc) and math.isfinite(worst_leakage)):
             raise ValueError(f"objectives must be finite, got {mean_mcc=}, {worst_leakage=}")
+        stored = self._stored(number)
+        trial = optuna.trial.Trial(self._study, stored._trial_id)
+        # Samplers want the same constraints on every trial; above 0 is infeasible.
+        constraints = {"saturated": -1.0 if saturated else 1.0}
         if self._floor is not None:
-            trial = optuna.trial.Trial(self._study, self._stored(number)._trial_id)
-            trial.set_constraint("utility_floor", self._floor - mean_mcc)
+            constraints["utility_floor"] = self._floor - mean_mcc
+        for name in constraints.keys() - stored.constraints.keys():
+            trial.set_constraint(name, constraints[name])
         self._study.tell(number, [mean_mcc, worst_leakage])
 
     def fail(self, number: int, reason: str) -> None:
@@ -135,7 +149,3 @@ def build_sampler(config: StudyConfig, seed: int) -> optuna.samplers.BaseSampler
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler: optuna.samplers.BaseSampler = table[config.study.sampler]()
     return sampler
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from analysis.addresses import masked
 from study.dry_run import print_plan
 from study.errors import ConfigError
 from study.launch import Options, run_study
@@ -53,13 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load_config(recipe, overrides)
         places = find_places(config, Path(options.results))
         if options.dry_run:
-            print_plan(config, places, console)
+            print_plan(config, places, console, options.resume)
             return 0
         budget = None if options.time_budget is None else parse_duration(options.time_budget)
         return run_study(config, places, Options(options.resume, budget), console)
     except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {masked(str(error))}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped before anything was started", file=sys.stderr)
+        return 1
 
 
 def parse_duration(text: str) -> float:

@@ -5,25 +5,32 @@ and only when the last of them has ended is Optuna told anything. Both kinds are
 one Tune experiment, so no trial waits for another while it holds a device.
 
 All state is on disk: Optuna's storage, and one JSON file per finished trial. A resumed study is a
-new search over the same folder; Tune's own restore is not used.
+new search over the same folder; Tune's own restore is not used. A failure is not kept: what failed
+is tried again by a resumed study, whose machine may have more memory, or whose disk more room.
 """
 
 import math
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from ray.tune.search import Searcher
 
-from study.folder import StudyFolder, read_json, write_json
-from study.jobs import REFERENCES, Job, JobFactory
+from study.folder import StudyFolder, read_json
+from study.jobs import Job, JobFactory
 from study.proposals import Proposals
 from study.records import EncoderRecord, Listener, Result
+from study.references import ReferenceScores
 from study.verification import figures_of, judge
 
 MAX_REPEATS = 20
 """Proposals in a row that are known already before the space counts as exhausted."""
+PATIENCE_SECONDS = 5.0
+"""Time for a file that another node wrote to be seen here: network file systems keep for a few
+seconds that a file was not there."""
+NOT_VISIBLE = (
+    "its result is not visible from the driver: is --results on storage that every node shares?"
+)
 
 
 class VerifiedSearch(Searcher):
@@ -35,11 +42,12 @@ class VerifiedSearch(Searcher):
         proposals: Optuna's side.
         listener: Is told of everything that happens.
         may_start: Whether new encoders may still be started; asked before each.
+        patience: Seconds to wait for the result of a trial that says it has ended.
 
     Attributes:
         records: Every encoder so far, by identity.
-        failures: What failed for good, one line each.
         finished: Whether everything there was to do has been done.
+        error: What MLflow, Optuna or the disk raised here; the study cannot go on then.
     """
 
     def __init__(
@@ -49,22 +57,23 @@ class VerifiedSearch(Searcher):
         proposals: Proposals,
         listener: Listener,
         may_start: Callable[[], bool] = lambda: True,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         super().__init__()
         self.records: dict[str, EncoderRecord] = {}
-        self.failures: list[str] = []
         self.finished = False
+        self.error: Exception | None = None
         self._jobs = jobs
         self._folder = folder
         self._proposals = proposals
         self._listener = listener
         self._may_start = may_start
+        self._patience = patience
         self._running: dict[str, Job] = {}
         self._attacks: deque[Job] = deque()
-        self._reference_jobs: deque[Job] = deque()
         self._encoders: deque[Job] = deque()
-        self._references: dict[tuple[str, str, int], Result] = {}
-        self._broken_reference = ""
+        self._references = ReferenceScores(jobs, folder)
+        self._broken_references: list[str] = []
         self._references_told = False
         self._exhausted = False
         self._restore()
@@ -79,48 +88,64 @@ class VerifiedSearch(Searcher):
         """The jobs that Tune is running."""
         return list(self._running.values())
 
+    @property
+    def failures(self) -> list[str]:
+        """What did not end as it should, one line each: references, and encoders by their records.
+
+        An encoder that was never started, because the time was up, did not fail.
+        """
+        lines = list(self._broken_references)
+        for record in self.records.values():
+            if record.status == "verified" or record.protect in self._encoders:
+                continue
+            reason = record.reason or "the study ended without its verdict"
+            lines.append(f"{record.label} ({record.encoder_id}): {record.status}: {reason}")
+        return lines
+
+    @property
+    def num_not_started(self) -> int:
+        """Encoders that are known but were not started, for want of time or of a reference."""
+        return len(self._encoders)
+
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """Returns the next job's configuration, None to be asked later, or FINISHED."""
-        job = self._next_job()
-        if job is None:
-            if self._running:
-                return None
-            self.finished = True
-            return str(Searcher.FINISHED)
-        self._running[trial_id] = job
-        self._listener.job_started(job, self.records.get(job.encoder_id))
-        kind = "protect" if job.kind == "protect" else "attack"
-        return {
-            "kind": kind,
-            "key": job.key,
-            "results": str(self._folder.results),
-            "study": self._folder.name,
-            "trial": dict(job.config),
-        }
+        if self.error is not None:
+            raise self.error
+        try:
+            return self._suggest(trial_id)
+        except Exception as error:
+            self.error = error
+            raise
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Hands a running trial's report on."""
         job = self._running.get(trial_id)
-        if job is not None:
+        if job is None:
+            return
+        try:
+            self._pass_note(job, result)
             self._listener.job_progressed(job, result)
+        except Exception as error:
+            self.error = error
+            raise
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Takes up a job that has ended.
 
-        What counts is the file that the trial wrote. A trial without one has failed for good, or
-        was only interrupted and goes on when the study is resumed.
+        What counts is the file that the trial wrote. A trial without one has failed, unless it was
+        only interrupted: that one goes on when the study is resumed.
         """
         job = self._running.pop(trial_id, None)
-        if job is None:
+        if job is None or self.error is not None:
             return
-        stored = read_json(self._folder.trial(job.key))
-        if stored is None and error:
-            stored = {"status": "failed", "reason": self._read_error(job)}
-            write_json(stored, self._folder.trial(job.key))
-        if stored is not None:
-            self._absorb(job, stored)
+        try:
+            self._complete(job, result or {}, error)
+        except Exception as problem:
+            # Tune would take an exception from here for the trial's failure and go on without its
+            # result: it is raised when the next trial is asked for.
+            self.error = problem
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: all state is on disk."""
@@ -132,17 +157,44 @@ class VerifiedSearch(Searcher):
         """Tune pickles its searcher for a restore that is not used here."""
         return {"_metric": None, "_mode": None}
 
+    def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        job = self._next_job()
+        if job is None:
+            if self._running:
+                return None
+            self.finished = True
+            return str(Searcher.FINISHED)
+        # An error of an earlier attempt must not explain the end of this one.
+        self._folder.error(job.key).unlink(missing_ok=True)
+        self._running[trial_id] = job
+        self._listener.job_started(job, self.records.get(job.encoder_id))
+        kind = "protect" if job.kind == "protect" else "attack"
+        return {
+            "kind": kind,
+            "key": job.key,
+            "results": str(self._folder.results),
+            "study": self._folder.name,
+            "trial": dict(job.config),
+        }
+
+    def _complete(self, job: Job, result: Result, error: bool) -> None:
+        self._pass_note(job, result)
+        path = self._folder.trial(job.key)
+        done = bool(result.get("done")) and not error
+        stored = read_json(path, self._patience if done else 0.0)
+        if stored is not None:
+            self._absorb(job, stored)
+        elif error:
+            self._absorb_failure(job, self._folder.reason(job.key))
+        elif done:
+            self._absorb_failure(job, NOT_VISIBLE)
+
+    def _pass_note(self, job: Job, result: Result) -> None:
+        if result.get("note"):
+            self._listener.warn(f"{job.label}: {result['note']}")
+
     def _restore(self) -> None:
         """Takes up what earlier runs of this study left."""
-        missing = set()
-        for which, attacker, seed in self._jobs.all_references():
-            path = self._folder.reference(self._jobs.reference_key(which, attacker, seed))
-            stored = read_json(path)
-            if stored is None:
-                missing.add((which, attacker, seed))
-            else:
-                self._references[which, attacker, seed] = stored
-        self._reference_jobs.extend(self._jobs.references(missing))
         for role, job in self._jobs.baselines():
             if role == "labels" or self.num_started < self._jobs.config.study.num_encoders:
                 self._add(EncoderRecord(job, role, {}))
@@ -153,7 +205,7 @@ class VerifiedSearch(Searcher):
                 record = self._add(EncoderRecord(job, "searched", proposal.point))
             if proposal.open:
                 record.numbers.append(proposal.number)
-        for queue in (self._reference_jobs, self._encoders, self._attacks):
+        for queue in (self._references.waiting, self._encoders, self._attacks):
             self._absorb_stored(queue)
         self._settle()
 
@@ -175,9 +227,9 @@ class VerifiedSearch(Searcher):
         while True:
             if self._attacks:
                 job = self._attacks.popleft()
-            elif self._reference_jobs:
-                job = self._reference_jobs.popleft()
-            elif self._broken_reference or not self._may_start():
+            elif self._references.waiting:
+                job = self._references.waiting.popleft()
+            elif self._broken_references or not self._may_start():
                 return None
             elif self._encoders:
                 job = self._encoders.popleft()
@@ -214,37 +266,27 @@ class VerifiedSearch(Searcher):
 
     def _absorb(self, job: Job, result: Result) -> None:
         """Takes up a job's final result, fresh or from disk."""
-        if result["status"] == "failed":
-            self._absorb_failure(job, str(result["reason"]))
+        self._listener.job_finished(job, result)
+        if job.kind == "reference":
+            self._references.absorb(job, result)
+        elif job.kind == "protect":
+            self._absorb_encoder(self.records[job.encoder_id], result)
         else:
-            self._listener.job_finished(job, result)
-            if job.kind == "reference":
-                self._absorb_reference(job, result)
-            elif job.kind == "protect":
-                self._absorb_encoder(self.records[job.encoder_id], result)
-            else:
-                self.records[job.encoder_id].attacked[job.key] = result
+            self.records[job.encoder_id].attacked[job.key] = result
         self._settle()
 
     def _absorb_failure(self, job: Job, reason: str) -> None:
-        self.failures.append(f"{job.label} ({job.key}): {reason}")
         self._listener.job_failed(job, reason)
         if job.kind == "reference":
-            # Without its floor and ceiling no attacker's score means anything.
-            self._broken_reference = f"{job.label} failed: {reason}"
+            # Without its floor and ceiling no attacker's score means anything: encoders that are
+            # there are attacked and wait for a resumed study, new ones are not started.
+            self._broken_references.append(f"{job.label} ({job.key}): {reason}")
         elif job.kind == "protect":
             self._conclude(self.records[job.encoder_id], "failed", reason)
         else:
             record = self.records[job.encoder_id]
             self._attacks = deque(j for j in self._attacks if j.encoder_id != job.encoder_id)
             self._conclude(record, "failed", f"{', '.join(job.attackers)} failed: {reason}")
-
-    def _absorb_reference(self, job: Job, result: Result) -> None:
-        for entry in result["results"]:
-            label = str(entry["attacker"])
-            key = self._jobs.reference_key(job.encoder_id, label, job.seed)
-            write_json(dict(entry), self._folder.reference(key))
-            self._references[job.encoder_id, label, job.seed] = entry
 
     def _absorb_encoder(self, record: EncoderRecord, result: Result) -> None:
         record.protected = result
@@ -260,12 +302,7 @@ class VerifiedSearch(Searcher):
 
     def _settle(self) -> None:
         """Judges every encoder whose last attacker has ended."""
-        if self._broken_reference:
-            for record in self.records.values():
-                if record.status == "running" and record.attacks is not None:
-                    self._conclude(record, "failed", self._broken_reference)
-            return
-        if self._jobs.all_references() - self._references.keys():
+        if self._references.missing:
             return
         if not self._references_told:
             self._references_told = True
@@ -278,20 +315,14 @@ class VerifiedSearch(Searcher):
                 and jobs.keys() <= record.attacked.keys()
             ):
                 try:
-                    record.verdict = judge(figures_of(record.results(), self._references))
+                    record.verdict = judge(figures_of(record.results(), self._references.known))
                 except ValueError as error:
                     self._conclude(record, "failed", str(error))
                     continue
                 self._conclude(record, "verified", "; ".join(record.verdict.notes))
 
     def _tell_references(self) -> None:
-        figures = {
-            which: figures_of(
-                [(key[2], v) for key, v in sorted(self._references.items()) if key[0] == which],
-                self._references,
-            )
-            for which in REFERENCES
-        }
+        figures = self._references.figures()
         self._listener.references_measured(figures)
         for problem in dict.fromkeys(f.problem for f in figures["identity"] if f.problem):
             self._listener.warn(f"an attacker cannot be measured on this data: {problem}")
@@ -311,22 +342,9 @@ class VerifiedSearch(Searcher):
         if record.status == "running":
             return
         for number in record.numbers:
-            if record.objectives is not None:
-                self._proposals.verified(number, *record.objectives)
+            if record.objectives is not None and record.verdict is not None:
+                saturated = record.verdict.saturated
+                self._proposals.verified(number, *record.objectives, saturated)
             else:
                 self._proposals.fail(number, f"{record.status}: {record.reason}")
         record.numbers.clear()
-
-    def _read_error(self, job: Job) -> str:
-        path = self._folder.error(job.key)
-        if not path.is_file():
-            return "its process ended without a word (killed, or out of memory?)"
-        return path.read_text(encoding="utf-8").strip().splitlines()[-1]
-
-
-def until(seconds: float | None, clock: Callable[[], float] = time.monotonic) -> Callable[[], bool]:
-    """Returns a function that is true for so many seconds; for ever if None."""
-    if seconds is None:
-        return lambda: True
-    end = clock() + seconds
-    return lambda: clock() < end

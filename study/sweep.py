@@ -6,18 +6,20 @@ import signal
 import socket
 import tempfile
 import types
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.config import ResourcesConfig, StudyConfig
 from study.errors import ConfigError
 from study.search import VerifiedSearch
-from study.trial import CHECKPOINT_SECONDS, StudyTrial, TrialFactory, make_trial
+from study.trial import CHECKPOINT_SECONDS, Bundles, StudyTrial, TrialFactory, make_trial
 
 OBJECT_STORE_BYTES = 200 * 1024 * 1024
 """Trials exchange files and a few numbers, no large objects."""
@@ -25,6 +27,8 @@ CONNECT_SECONDS = 5.0
 """Patience with a cluster on first contact."""
 MAX_FAILURES = 1
 """Times a trial is started again after an error before it has failed for good."""
+PROBE_SECONDS = 60.0
+"""Patience with a node that is to read and write the results folder."""
 
 
 def num_cores() -> int:
@@ -46,10 +50,10 @@ def start_ray(log_level: int = logging.ERROR) -> None:
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     # Ray's own tables; its old output is silent at verbosity 0.
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-    address = os.environ.get("RAY_ADDRESS")
+    address = cluster_address()
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": log_level}
-    if address and address != "local":
-        _knock(address)
+    if address is not None:
+        knock(address)
         try:
             ray.init(address=address, **common)
         except Exception as error:  # ConnectionError, RuntimeError, gRPC's own: all mean the same
@@ -66,14 +70,24 @@ def start_ray(log_level: int = logging.ERROR) -> None:
     )
 
 
-def _knock(address: str) -> None:
-    """Refuses an address where nobody listens; Ray itself would try for many minutes."""
+def cluster_address() -> str | None:
+    """$RAY_ADDRESS where it names a cluster; None where Ray is started here."""
+    address = os.environ.get("RAY_ADDRESS")
+    return None if address in (None, "", "local") else address
+
+
+def knock(address: str) -> None:
+    """Refuses an address where nobody listens; Ray itself would try for many minutes.
+
+    Raises:
+        ConfigError: If nobody does.
+    """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not port.isdigit():  # `auto` and the like: Ray looks the address up, and fails at once
         return
     try:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-    except OSError as error:
+    except (OSError, UnicodeError, OverflowError) as error:  # no answer, no host name, no port
         raise ConfigError(_no_ray(address, error)) from error
 
 
@@ -90,25 +104,114 @@ def max_concurrent(config: StudyConfig, cpus: float, gpus: float) -> int:
 
 
 def check_resources(parts: ResourcesConfig, cpus: float, gpus: float) -> None:
-    """Refuses trials that could never start.
+    """Refuses trials that could never start on a single machine.
 
     Raises:
         ConfigError: Naming the field and what there is.
     """
+    check_nodes(parts, [(cpus, gpus)])
+
+
+def check_nodes(parts: ResourcesConfig, nodes: Sequence[tuple[float, float]]) -> None:
+    """Refuses trials that could never start: a trial runs whole on one node.
+
+    Args:
+        parts: What a trial asks for.
+        nodes: (CPUs, GPUs) of every node.
+
+    Raises:
+        ConfigError: Naming the field and what there is.
+    """
+    where = "there are" if len(nodes) == 1 else f"the largest of {len(nodes)} nodes has"
     for kind in ("protect", "attack"):
-        for unit, available in (("cpus", cpus), ("gpus", gpus)):
-            wanted = getattr(parts, f"{unit}_per_{kind}")
+        cpus, gpus = (float(getattr(parts, f"{unit}_per_{kind}")) for unit in ("cpus", "gpus"))
+        if any(cpus <= node[0] and gpus <= node[1] for node in nodes):
+            continue
+        for index, (unit, wanted) in enumerate((("cpus", cpus), ("gpus", gpus))):
+            available = max((node[index] for node in nodes), default=0.0)
             if wanted > available:
                 raise ConfigError(
                     f"resources.{unit}_per_{kind}: {wanted:g} asked for, "
-                    f"but there are {available:g} {unit}"
+                    f"but {where} {available:g} {unit}"
                 )
+        raise ConfigError(
+            f"resources.cpus_per_{kind}, resources.gpus_per_{kind}: {cpus:g} cpus and {gpus:g} "
+            f"gpus asked for, but none of {len(nodes)} nodes has both"
+        )
 
 
 def cluster_resources() -> tuple[float, float]:
     """CPUs and GPUs of the Ray that is connected."""
     resources = ray.cluster_resources()
     return float(resources.get("CPU", 0)), float(resources.get("GPU", 0))
+
+
+def node_resources() -> list[tuple[float, float]]:
+    """CPUs and GPUs of each node of the Ray that is connected."""
+    return [
+        (float(node["Resources"].get("CPU", 0)), float(node["Resources"].get("GPU", 0)))
+        for node in _alive_nodes()
+    ]
+
+
+def check_shared(
+    results: Path,
+    nodes: Sequence[tuple[str, str]] | None = None,
+    ask: Callable[[str, Path, str], Callable[[], object]] | None = None,
+) -> None:
+    """Refuses a results folder that not every node of a cluster can read and write.
+
+    Args:
+        results: The folder; it exists here.
+        nodes: (id, name) of every node; None asks Ray.
+        ask: Starts `probe` on a node and returns what waits for it; None does it through Ray.
+
+    Raises:
+        ConfigError: Naming the node and what it could not do.
+    """
+    if nodes is None:
+        nodes = [(str(node["NodeID"]), str(node["NodeManagerHostname"])) for node in _alive_nodes()]
+    if len(nodes) < 2:
+        return
+    with tempfile.TemporaryDirectory(prefix=".probe-", dir=results) as folder:
+        token = uuid.uuid4().hex
+        (Path(folder) / "driver").write_text(token, encoding="utf-8")
+        answers = [(ask or _ask_node)(node_id, Path(folder), token) for node_id, _ in nodes]
+        for (node_id, name), wait in zip(nodes, answers, strict=True):
+            try:
+                wait()
+                answer = (Path(folder) / node_id).read_text(encoding="utf-8")
+                if answer != token:
+                    raise OSError(f"it wrote {answer!r} instead of {token!r}")
+            except Exception as error:  # the node's own, or Ray's about the node
+                cause = getattr(error, "cause", None) or error
+                raise ConfigError(
+                    f"--results: {results} is not storage that every node shares: node {name} "
+                    f"could not read and write it: {cause}"
+                ) from error
+
+
+def probe(node_id: str, folder: Path, token: str) -> None:
+    """Reads what the driver wrote and writes the same; run on another node.
+
+    Raises:
+        OSError: If the driver's file is not there, or the folder cannot be written.
+    """
+    text = (folder / "driver").read_text(encoding="utf-8")
+    if text != token:
+        raise OSError(f"the driver's file reads {text!r} instead of {token!r}")
+    (folder / node_id).write_text(token, encoding="utf-8")
+
+
+def _ask_node(node_id: str, folder: Path, token: str) -> Callable[[], object]:
+    place = NodeAffinitySchedulingStrategy(node_id, soft=False)
+    task = ray.remote(probe).options(num_cpus=0, scheduling_strategy=place, max_retries=0)
+    answer = task.remote(node_id, folder, token)
+    return lambda: ray.get(answer, timeout=PROBE_SECONDS)
+
+
+def _alive_nodes() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]
 
 
 def run_sweep(
@@ -126,11 +229,14 @@ def run_sweep(
         search: What to run.
         factory: Builds the trials; another one than `make_trial` in tests.
         checkpoint_seconds: Time between a trial's checkpoints.
+
+    Raises:
+        Exception: What the search raised, if it did.
     """
     cpus, gpus = cluster_resources()
     trainable = tune.with_resources(
         tune.with_parameters(StudyTrial, factory=factory, checkpoint_seconds=checkpoint_seconds),
-        Bundles(config.resources),
+        Bundles(config.resources.model_dump()),
     )
     for name in ("ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -156,23 +262,13 @@ def run_sweep(
                 failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
             ),
         )
-        tuner.fit()
-
-
-class Bundles:
-    """Resources of a trial by its kind; a class, so that it can be sent to the workers."""
-
-    def __init__(self, resources: ResourcesConfig) -> None:
-        self._resources = resources.model_dump()
-
-    def __call__(self, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        """Returns one bundle: the trial runs in it whole, device included."""
-        kind = config["kind"]
-        bundle = {"CPU": float(self._resources[f"cpus_per_{kind}"])}
-        gpus = float(self._resources[f"gpus_per_{kind}"])
-        if gpus:
-            bundle["GPU"] = gpus
-        return tune.PlacementGroupFactory([bundle])
+        try:
+            tuner.fit()
+        except Exception:
+            if search.error is None:
+                raise
+        if search.error is not None:
+            raise search.error  # as it was, not as Tune words it
 
 
 def _short_name(trial: Any) -> str:

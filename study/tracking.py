@@ -5,6 +5,7 @@ the same rows.
 """
 
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,21 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Metric, Param, Run, RunTag, ViewType
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from analysis.addresses import first_line, masked
 from study.errors import ConfigError
 
 METRICS_PER_BATCH, PARAMS_PER_BATCH = 1000, 100
 """MLflow's limits for one request."""
 FLUSH_SECONDS = 10.0
 """Time that a curve's points may wait for company."""
+Client = MlflowClient
+"""MLflow, for files that hand it on without importing it."""
 Key = tuple[str, str, str, str]
 """(kind, trial_id, attacker, seed) of a run."""
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
+def impatient() -> Iterator[None]:
     """Lets MLflow's HTTP client give up within seconds: a first contact, not a hiccup."""
     settings = {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -51,24 +56,41 @@ def connect(address: str) -> MlflowClient:
         ConfigError: If it does not answer.
     """
     try:
-        with _impatient():
+        with impatient():
             client = MlflowClient(tracking_uri=address)
             client.search_experiments(max_results=1)
     except Exception as error:  # requests, SQLAlchemy or MLflow: all mean that it does not answer
-        text = (str(error) or type(error).__name__).splitlines()[0]
         raise ConfigError(
-            f"MLFLOW_TRACKING_URI: no MLflow answers at {address!r}: {text}"
+            f"MLFLOW_TRACKING_URI: no MLflow answers at {masked(address)}: "
+            f"{first_line(error, address)}"
         ) from error
     return client
 
 
 def has_study(client: MlflowClient, name: str) -> bool:
     """Whether MLflow has runs of a study of this name."""
+    return _study_run(client, name) is not None
+
+
+def study_artifact(client: MlflowClient, name: str, file: str) -> str | None:
+    """A text that MLflow keeps with a study's run; None if it is not there."""
+    run = _study_run(client, name)
+    if run is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = client.download_artifacts(run.info.run_id, file, folder)
+            return Path(path).read_text(encoding="utf-8")
+        except (MlflowException, OSError, UnicodeDecodeError):
+            return None
+
+
+def _study_run(client: MlflowClient, name: str) -> Run | None:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        return False
+        return None
     runs = client.search_runs([experiment.experiment_id], "tags.kind = 'study'", max_results=1)
-    return bool(runs)
+    return runs[0] if runs else None
 
 
 class Runs:
@@ -103,9 +125,16 @@ class Runs:
         return run is not None and run.info.status == "RUNNING"
 
     def is_complete(self, key: Key) -> bool:
-        """Whether there is such a run and it came to an end; a KILLED one did not."""
+        """Whether there is such a run and nothing will change it any more.
+
+        A KILLED one goes on in a resumed study, and so does one that failed: it is tried again.
+        What diverged or collapsed would do so again, and is complete.
+        """
         run = self._runs.get(key)
-        return run is not None and run.info.status in {"FINISHED", "FAILED"}
+        if run is None:
+            return False
+        lost = run.data.tags.get("status") == "failed"
+        return run.info.status == "FINISHED" or (run.info.status == "FAILED" and not lost)
 
     def open(self, key: Key, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
         """Finds a run or makes it; either way it is RUNNING afterwards and has these tags."""

@@ -51,6 +51,28 @@ def make_trial(config: Mapping[str, Any]) -> Trial:
     return AttackTrial(config)
 
 
+class Bundles:
+    """Resources of a trial by its kind.
+
+    It is sent to the workers, and so stands here: they need not load what the driver needs.
+
+    Args:
+        resources: `ResourcesConfig`, dumped.
+    """
+
+    def __init__(self, resources: Mapping[str, Any]) -> None:
+        self._resources = dict(resources)
+
+    def __call__(self, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """Returns one bundle: the trial runs in it whole, device included."""
+        kind = config["kind"]
+        bundle = {"CPU": float(self._resources[f"cpus_per_{kind}"])}
+        gpus = float(self._resources[f"gpus_per_{kind}"])
+        if gpus:
+            bundle["GPU"] = gpus
+        return tune.PlacementGroupFactory([bundle])
+
+
 class StudyTrial(tune.Trainable):
     """A Tune trainable around one trial; its actor is used again for the next."""
 
@@ -66,6 +88,7 @@ class StudyTrial(tune.Trainable):
         self._trial: Trial | None = None
         self._finished: dict[str, Any] | None = None
         self._saved = 0.0
+        self._note = ""
         self._start(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -82,8 +105,9 @@ class StudyTrial(tune.Trainable):
         try:
             if self._finished is None and self._trial is None:
                 self._trial = self._prepare()
+            note, self._note = self._note, ""
             if self._finished is not None:
-                return self._report(self._finished)
+                return self._report(self._finished, note)
             assert self._trial is not None
             result = self._trial.step()
             if result["done"]:
@@ -93,7 +117,7 @@ class StudyTrial(tune.Trainable):
                 self._finished, self._trial = result, None
             elif time.monotonic() - self._saved > self._checkpoint_seconds:
                 self._save()
-            return self._report(result)
+            return self._report(result, note)
         except Exception:
             write_text(traceback.format_exc(), self._folder.error(self._key))
             raise
@@ -120,6 +144,7 @@ class StudyTrial(tune.Trainable):
         self._key = str(config["key"])
         self._trial_config: Mapping[str, Any] = config["trial"]
         self._trial = None
+        self._note = ""
         self._finished = read_json(self._folder.trial(self._key))
         self._saved = time.monotonic()
 
@@ -130,8 +155,17 @@ class StudyTrial(tune.Trainable):
             torch.cuda.empty_cache()
         trial = self._factory(self._trial_config)
         checkpoint = self._folder.checkpoint(self._key)
-        if checkpoint.is_file():
+        if not checkpoint.is_file():
+            return trial
+        try:
             trial.load(checkpoint)
+        except (MemoryError, torch.OutOfMemoryError):  # says nothing about the file
+            raise
+        except Exception as error:
+            text = (str(error).strip() or "no message").splitlines()[0]
+            self._note = f"its checkpoint was damaged ({text}): it started over"
+            checkpoint.unlink(missing_ok=True)
+            trial = self._factory(self._trial_config)  # the first may be half restored
         return trial
 
     def _save(self) -> None:
@@ -140,7 +174,13 @@ class StudyTrial(tune.Trainable):
         self._saved = time.monotonic()
 
     @staticmethod
-    def _report(result: Mapping[str, Any]) -> dict[str, Any]:
-        """What goes to the driver: numbers. Curves and results are in the trial's file."""
+    def _report(result: Mapping[str, Any], note: str) -> dict[str, Any]:
+        """What goes to the driver: numbers. Curves and results are in the trial's file.
+
+        Args:
+            result: What the trial reported.
+            note: Something a person should know, told once.
+        """
         numbers = {k: v for k, v in result.items() if isinstance(v, bool | int | float)}
-        return {**numbers, "done": bool(result.get("done", True))}
+        words = {"note": note} if note else {}
+        return {**numbers, **words, "done": bool(result.get("done", True))}

@@ -52,9 +52,8 @@ class Verdict:
 
     Attributes:
         figures: Every attacker and seed, the in-loop adversary included.
-        worst_attacker: The one that leaks most on the selection split (in-loop excluded).
-        worst_selection: Its leakage there, or the in-loop adversary's if that is higher; what the
-            search is told.
+        worst_attacker: The one that leaks most on the selection split; may be the in-loop one.
+        worst_selection: Its leakage there; what the search is told.
         worst_leakage: Its leakage on the test split, or the in-loop adversary's if that is higher.
         by_attacker: Test leakage per label, of the seed that leaks most on selection.
         saturated: Whether every retrained attacker saturated.
@@ -92,9 +91,9 @@ def judge(figures: Sequence[AttackFigures]) -> Verdict:
     Raises:
         ValueError: If no attacker's leakage can be measured.
     """
-    measured = [f for f in figures if f.attacker != IN_LOOP and f.leakage_selection is not None]
+    measured = [f for f in figures if f.leakage_selection is not None]
     notes = tuple(dict.fromkeys(f.problem for f in figures if f.problem))
-    if not measured:
+    if all(f.attacker == IN_LOOP for f in measured):
         raise ValueError("no attacker's leakage can be measured: " + "; ".join(notes))
     best_seed: dict[str, AttackFigures] = {}
     for figure in measured:
@@ -102,21 +101,18 @@ def judge(figures: Sequence[AttackFigures]) -> Verdict:
         if known is None or _selection(figure) > _selection(known):
             best_seed[figure.attacker] = figure
     worst = max(best_seed.values(), key=_selection)
-    adversary = next(
-        (f for f in figures if f.attacker == IN_LOOP and f.leakage_test is not None), None
-    )
-    in_loop = None if adversary is None else _test(adversary)
     by_attacker = {label: _test(figure) for label, figure in best_seed.items()}
-    rebuilt = [_test(f) for f in best_seed.values() if f.result["kind"] == "reconstruction"]
+    in_loop = by_attacker.get(IN_LOOP)
+    rebuilt = [
+        _test(figure)
+        for label, figure in best_seed.items()
+        if figure.result["kind"] == "reconstruction" and label != IN_LOOP
+    ]
     gap = max(rebuilt) - in_loop if rebuilt and in_loop is not None else None
-    if in_loop is not None:
-        by_attacker[IN_LOOP] = in_loop
     return Verdict(
         figures=tuple(figures),
         worst_attacker=worst.attacker,
-        worst_selection=max(
-            _selection(worst), 0.0 if adversary is None else _selection(adversary)
-        ),
+        worst_selection=_selection(worst),
         worst_leakage=max(_test(worst), in_loop if in_loop is not None else 0.0),
         by_attacker=by_attacker,
         saturated=all(f.saturated for f in figures if f.attacker != IN_LOOP),

@@ -68,7 +68,7 @@ def test_the_default_point_is_the_briefed_one_and_fits_what_is_given() -> None:
         "protector.lambda2": 0.0,
         "protector.mu1": 0.0,
         "protector.mu2": 0.0,
-        "protector.encoder_lr": 1e-3,
+        "protector.encoder_lr": 3e-3,
         "protector.encoder_lr_decay": 0.01,
         "protector.adversary_steps": 3,
     }

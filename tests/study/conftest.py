@@ -13,13 +13,15 @@ from study.proposals import Proposals
 from study.search import VerifiedSearch
 from tests.study.study_fakes import CONTENT, Notes
 
+SMALL = Path(__file__).parent / "small.yaml"
+
 
 @pytest.fixture
 def make_config() -> Callable[..., StudyConfig]:
-    """Builds the quickstart with overrides, under the name `small`."""
+    """Builds the tests' recipe with overrides, under the name `small`."""
 
     def make(*overrides: str) -> StudyConfig:
-        return load_config("quickstart", ["study.name=small", "study.num_encoders=4", *overrides])
+        return load_config(str(SMALL), ["study.num_encoders=4", *overrides])
 
     return make
 

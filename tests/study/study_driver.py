@@ -20,7 +20,8 @@ def main() -> int:
     # The workers cannot import the tests.
     ray.cloudpickle.register_pickle_by_value(study_fakes)
     words = [word for word in sys.argv[2:] if "=" in word]
-    config = load_config("quickstart", ["study.name=small", "data.num_images=200", *words])
+    recipe = Path(__file__).parent / "small.yaml"
+    config = load_config(str(recipe), ["data.num_images=400", *words])
     places = find_places(config, Path(sys.argv[1]))
     options = Options(resume="--resume" in sys.argv)
     return run_study(config, places, options, Console(), study_fakes.slow_fake_trial)

@@ -110,7 +110,7 @@ def fake_trial(config: Mapping[str, Any]) -> FakeProtect:
 def slow_fake_trial(config: Mapping[str, Any]) -> FakeProtect:
     """The factory of trials slow enough to be killed."""
     trial = fake_trial(config)
-    trial.sleep = 0.15
+    trial.sleep = 0.1
     # One line per start, beside the study: what was begun more than once can be counted.
     results = Path(config["cache"]).parent
     with (results / "starts.txt").open("a", encoding="utf-8") as file:

@@ -1,5 +1,6 @@
 """MLflow's runs against a real database: layout, curves, failures, and telling everything twice."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,20 @@ def test_a_killed_study_goes_on_in_the_same_runs(make_bench, tmp_path: Path) -> 
     assert len(third.runs("attack")) == 3 * 5 + 1
     history = third.client.get_metric_history(third.runs("study")[0].info.run_id, "hypervolume")
     assert [point.step for point in history] == [1, 2]
+
+
+def test_a_lower_bound_adds_no_hypervolume(make_bench, tmp_path: Path) -> None:
+    told = Told(make_bench(*SMALL), tmp_path)
+    record = next(r for r in told.search.records.values() if r.role == "searched")
+    assert record.verdict is not None
+    for saturated in (False, True):
+        record.verdict = replace(record.verdict, worst_leakage=0.0, saturated=saturated)
+        told.journal.encoder_verified(record)
+    told.journal.close("FINISHED")
+    (study,) = told.runs("study")
+    history = told.client.get_metric_history(study.info.run_id, "hypervolume")
+    areas = [point.value for point in sorted(history, key=lambda point: point.step)]
+    assert areas[2] == areas[1] < areas[3]
 
 
 def test_an_address_that_does_not_answer_is_an_error() -> None:

@@ -10,6 +10,8 @@ from study.config import changed_fields
 from study.errors import ConfigError
 from study.loading import list_recipes, load_config
 
+SMALL = str(Path(__file__).parent / "small.yaml")
+
 
 def test_the_recipes_are_there_and_described() -> None:
     recipes = list_recipes()
@@ -17,9 +19,9 @@ def test_the_recipes_are_there_and_described() -> None:
     assert all(len(line) > 20 for line in recipes.values())
 
 
-def test_the_quickstart_searches_what_it_does_not_fix() -> None:
-    config = load_config("quickstart")
-    assert config.study.name == "quickstart"
+def test_a_recipe_searches_what_it_does_not_fix() -> None:
+    config = load_config(SMALL)
+    assert config.study.name == "small"
     assert config.space.domains[CUT_POINT] == Choice(("conv3", "conv4"))
     assert config.space.domains["protector.lambda1"] == Float(0.1, 30.0, log=True)
     assert config.space.fixed["protector.mu1"] == 0.0
@@ -28,7 +30,7 @@ def test_the_quickstart_searches_what_it_does_not_fix() -> None:
 
 def test_a_word_fixes_a_value_and_lists_and_ranges_replace_the_space() -> None:
     config = load_config(
-        "quickstart",
+        SMALL,
         [
             "protector.lambda1=2e0",
             "protector.adversary_steps=[1, 3]",
@@ -52,7 +54,7 @@ def test_cut_points_that_do_not_fit_are_left_out_and_named(tmp_path: Path) -> No
 
 
 def test_the_resolved_configuration_is_the_same_study_again(tmp_path: Path) -> None:
-    config = load_config("quickstart", ["protector.lambda2={low: 0.1, high: 1, or_zero: true}"])
+    config = load_config(SMALL, ["protector.lambda2={low: 0.1, high: 1, or_zero: true}"])
     path = tmp_path / "again.yaml"
     path.write_text(config.to_yaml())
     again = load_config(str(path))
@@ -95,7 +97,7 @@ def test_the_resolved_configuration_is_the_same_study_again(tmp_path: Path) -> N
 )
 def test_every_mistake_is_named_with_its_value_and_what_is_allowed(word, words) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config("quickstart", [word])
+        load_config(SMALL, [word])
     for expected in words:
         assert expected in str(caught.value)
 
@@ -130,8 +132,8 @@ def test_a_recipe_that_is_none_is_refused(tmp_path: Path, text: str, words: str)
 
 
 def test_only_scale_may_change_on_resume() -> None:
-    old = yaml.safe_load(load_config("quickstart").to_yaml())
+    old = yaml.safe_load(load_config(SMALL).to_yaml())
     bigger = ["study.num_encoders=99", "study.max_concurrent=7", "resources.cpus_per_attack=2"]
-    assert changed_fields(old, load_config("quickstart", bigger).resolved()) == []
-    other = load_config("quickstart", ["study.seed=1", "protector.lambda1=3"])
+    assert changed_fields(old, load_config(SMALL, bigger).resolved()) == []
+    other = load_config(SMALL, ["study.seed=1", "protector.lambda1=3"])
     assert changed_fields(old, other.resolved()) == ["protector.lambda1", "study.seed"]

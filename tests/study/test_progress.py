@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from study.jobs import Job
+from study.launch import make_plan
 from study.progress import Plan, Progress
 from study.records import EncoderRecord
 from study.verification import Verdict
@@ -71,6 +72,20 @@ def test_time_left_adds_up_what_waits_and_what_runs(screen) -> None:
     assert progress.seconds_left() == pytest.approx(10 + 20 + 60)
 
 
+def test_references_that_are_known_already_take_no_time(make_bench) -> None:
+    bench = make_bench()
+    assert make_plan(bench.config, bench.jobs, 1, num_references=0).totals()["reference"] == 0
+    assert make_plan(bench.config, bench.jobs, 1).totals()["reference"] == 2
+    clock = Clock()
+    progress = Progress(Plan(1, 1, 0, 1), Console(file=io.StringIO()), clock)
+    for kind in ("protect", "attack"):
+        progress.job_started(job("a", kind=kind), None)
+        clock.now += 30.0
+        result = {"status": "finished", "utility/mean_mcc": 0.8, "results": []}
+        progress.job_finished(job("a", kind=kind), result)
+    assert progress.seconds_left() == 0.0
+
+
 def test_the_frontier_leaves_out_what_is_dominated_and_labels(screen) -> None:
     progress, _, _ = screen
     for one in (
@@ -81,6 +96,17 @@ def test_the_frontier_leaves_out_what_is_dominated_and_labels(screen) -> None:
     ):
         progress.encoder_verified(one)
     assert [one.label for one in progress.frontier()] == ["useful", "good"]
+
+
+def test_a_lower_bound_is_off_the_frontier_and_dominates_none(screen) -> None:
+    progress, _, _ = screen
+    progress.encoder_verified(record("bound", 0.9, 0.1, saturated=False))
+    assert progress.frontier() == []
+    progress.encoder_verified(record("proven", 0.8, 0.2))
+    assert [one.label for one in progress.frontier()] == ["proven"]
+    shown = io.StringIO()
+    Console(file=shown, width=120).print(progress.render())
+    assert "without 1 not saturated: lower bounds" in shown.getvalue()
 
 
 def test_a_lower_bound_is_called_one_and_markup_is_left_alone(screen) -> None:

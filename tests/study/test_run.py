@@ -13,7 +13,8 @@ from study.loading import load_config
 from study.places import check_database, check_resume, find_places
 from study.run import main, parse_duration
 
-TINY = ["data.num_images=200", "study.name=tiny", "study.num_encoders=2"]
+SMALL = str(Path(__file__).parent / "small.yaml")
+TINY = ["data.num_images=400", "study.name=tiny", "study.num_encoders=2"]
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_help_teaches(capsys) -> None:
 
 
 def test_dry_run_prints_the_plan_and_leaves_nothing_behind(results: Path, capsys) -> None:
-    words = ["quickstart", *TINY, "--dry-run", "--results", str(results)]
+    words = [SMALL, *TINY, "--dry-run", "--results", str(results)]
     assert main(words) == 0
     out = capsys.readouterr().out
     resolved = yaml.safe_load(out[: out.index("trials, in this order")])
@@ -80,20 +81,20 @@ def test_missing_data_files_are_named(results: Path, tmp_path: Path, capsys) -> 
 
 def test_an_mlflow_that_does_not_answer_is_bad_input(results: Path, capsys, monkeypatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    assert main([*TINY, "--results", str(results)]) == 2
+    assert main([SMALL, *TINY, "--results", str(results)]) == 2
     assert "MLFLOW_TRACKING_URI" in capsys.readouterr().err
-    assert main([*TINY, "--dry-run", "--results", str(results)]) == 2
+    assert main([SMALL, *TINY, "--dry-run", "--results", str(results)]) == 2
 
 
 def test_a_plain_folder_for_mlflow_is_refused(results: Path, capsys, monkeypatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:/somewhere")
-    assert main([*TINY, "--results", str(results)]) == 2
+    assert main([SMALL, *TINY, "--results", str(results)]) == 2
     assert "sqlite:///" in capsys.readouterr().err
 
 
 def test_a_ray_that_does_not_answer_is_bad_input(results: Path, capsys, monkeypatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "ray-of-nobody:1")
-    assert main([*TINY, "--results", str(results)]) == 2
+    assert main([SMALL, *TINY, "--results", str(results)]) == 2
     assert "RAY_ADDRESS" in capsys.readouterr().err
     assert not (results / "tiny").exists()
 
@@ -111,25 +112,25 @@ def test_databases_that_cannot_be_opened_are_named_without_their_password(tmp_pa
 def test_results_inside_rays_copy_of_the_code_are_refused(tmp_path: Path) -> None:
     copy = tmp_path / "runtime_resources" / "working_dir_files" / "_ray_pkg" / "results"
     with pytest.raises(ConfigError, match="temporary copy"):
-        find_places(load_config("quickstart"), copy)
+        find_places(load_config(SMALL), copy)
 
 
 def test_an_existing_study_is_not_started_over(results: Path) -> None:
-    config = load_config("quickstart", TINY)
+    config = load_config(SMALL, TINY)
     places = find_places(config, results)
     places.folder.root.mkdir(parents=True)
     places.folder.config.write_text(config.to_yaml())
     with pytest.raises(ConfigError, match="--resume"):
         check_resume(config, places, resume=False, traces=[])
     check_resume(config, places, resume=True, traces=[])
-    changed = load_config("quickstart", [*TINY, "protector.rounds=7", "study.num_encoders=9"])
+    changed = load_config(SMALL, [*TINY, "protector.rounds=7", "study.num_encoders=9"])
     with pytest.raises(ConfigError, match=r"protector\.rounds: was 300, now 7") as caught:
         check_resume(changed, places, resume=True, traces=[])
     assert "study.num_encoders: was" not in str(caught.value)
 
 
 def test_traces_in_mlflow_or_optuna_count_as_the_study(results: Path) -> None:
-    config = load_config("quickstart", TINY)
+    config = load_config(SMALL, TINY)
     places = find_places(config, results)
     with pytest.raises(ConfigError, match="MLflow at somewhere"):
         check_resume(config, places, resume=False, traces=["MLflow at somewhere"])
@@ -138,7 +139,7 @@ def test_traces_in_mlflow_or_optuna_count_as_the_study(results: Path) -> None:
 def test_a_study_that_runs_elsewhere_is_locked(results: Path) -> None:
     from filelock import FileLock
 
-    config = load_config("quickstart", TINY)
+    config = load_config(SMALL, TINY)
     places = find_places(config, results)
     results.mkdir()
     with FileLock(StudyFolder(results, "tiny").lock), pytest.raises(ConfigError, match="another"):

@@ -52,6 +52,32 @@ def test_a_killed_trial_goes_on_where_it_was(tmp_path: Path) -> None:
     assert (result["train_step"], result["done"]) == (3, True)
 
 
+def test_a_damaged_checkpoint_is_dropped_and_the_trial_starts_over(tmp_path: Path) -> None:
+    path = StudyFolder(tmp_path, "s").checkpoint("a")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"half a checkpoint")
+    trial = LocalTrial(job(tmp_path, "a"))
+    trial._checkpoint_seconds = 1e9
+    first = trial.train()
+    assert first["train_step"] == 1
+    assert "started over" in first["note"]
+    assert not path.exists()
+    assert "note" not in trial.train()
+    assert trial.train()["done"]
+
+
+def test_a_checkpoint_that_memory_did_not_suffice_for_is_kept(tmp_path: Path, monkeypatch) -> None:
+    LocalTrial(job(tmp_path, "a")).train()
+
+    def fail(self: FakeProtect, path: Path) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(FakeProtect, "load", fail)
+    with pytest.raises(MemoryError):
+        LocalTrial(job(tmp_path, "a")).train()
+    assert StudyFolder(tmp_path, "s").checkpoint("a").is_file()
+
+
 def test_a_stopped_trial_saves_itself(tmp_path: Path) -> None:
     trial = LocalTrial(job(tmp_path, "a"))
     trial._checkpoint_seconds = 1e9

@@ -42,10 +42,18 @@ def test_the_worst_is_chosen_on_selection_and_reported_on_test() -> None:
 
 def test_the_in_loop_adversary_bounds_it_from_below() -> None:
     found = verdict(result("decoder", 0.3), result("in_loop", 0.45))
-    assert found.worst_attacker == "decoder"
+    assert found.worst_attacker == "in_loop"
     assert found.worst_leakage == pytest.approx(0.5)
     assert found.by_attacker["in_loop"] == pytest.approx(0.5)
     assert found.saturation_gap == pytest.approx(0.2 - 0.5)
+
+
+def test_an_in_loop_adversary_that_only_the_test_split_favours_still_bounds() -> None:
+    found = verdict(
+        result("decoder", test=0.3, selection=0.45), result("in_loop", test=0.4, selection=0.35)
+    )
+    assert found.worst_attacker == "decoder"  # chosen on selection
+    assert found.worst_leakage == found.by_attacker["in_loop"] > found.by_attacker["decoder"]
 
 
 def test_the_gap_compares_reconstructions_with_a_reconstruction() -> None:

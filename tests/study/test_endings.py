@@ -1,0 +1,198 @@
+"""How a study ends: what it says and its exit code when something did not go as it should."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from analysis.load import AnalysisError
+from study import launch
+from study.errors import ConfigError
+from study.folder import write_json
+from study.journal import Journal
+from study.launch import Options, run_study
+from study.loading import load_config
+from study.places import find_places
+from study.run import main
+from study.search import VerifiedSearch
+from tests.study.study_fakes import CONTENT, FakeProtect, fake_trial
+
+SMALL = Path(__file__).parent / "small.yaml"
+WORDS = ["study.num_encoders=2", "model.cut_point=conv3"]
+
+
+def drive(config: Any, search: VerifiedSearch, factory: Any) -> None:
+    """Runs every trial in this process, one after the other, as `run_sweep` does on Ray."""
+    count = 0
+    while isinstance(job := search.suggest(str(count)), dict):
+        try:
+            trial = factory(job["trial"])
+            result: dict[str, Any] = {"done": False}
+            while not result["done"]:
+                result = trial.step()
+                search.on_trial_result(str(count), result)
+        except MemoryError:
+            search.on_trial_complete(str(count), error=True)
+        else:
+            write_json(result, Path(job["results"]) / job["study"] / f"trials/{job['key']}.json")
+            search.on_trial_complete(str(count), {"done": True})
+        count += 1
+
+
+class Study:
+    """A small study of fake trials on no Ray."""
+
+    def __init__(self, results: Path) -> None:
+        self.config = load_config(str(SMALL), WORDS)
+        self.places = find_places(self.config, results)
+
+    def run(self, resume: bool = False) -> tuple[int, str]:
+        """Returns the exit code and what was printed."""
+        text = io.StringIO()
+        console = Console(file=text, width=200)
+        code = run_study(self.config, self.places, Options(resume), console, fake_trial)
+        return code, text.getvalue()
+
+    def encoders(self) -> pd.DataFrame:
+        """The table of encoders, by role."""
+        path = self.places.folder.root / "encoders.parquet"
+        return pd.read_parquet(path).set_index("role")
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch) -> Study:
+    """A study that has not been started."""
+    for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(launch, "start_ray", lambda: None)
+    monkeypatch.setattr(launch, "cluster_resources", lambda: (2.0, 0.0))
+    monkeypatch.setattr(launch, "node_resources", lambda: [(2.0, 0.0)])
+    monkeypatch.setattr(launch, "check_shared", lambda results: None)
+    monkeypatch.setattr(launch, "_prepare_data", lambda *_: CONTENT)
+    monkeypatch.setattr(launch, "run_sweep", drive)
+    return Study(tmp_path / "results")
+
+
+@pytest.fixture
+def no_report(monkeypatch) -> None:
+    """Leaves out the report, which takes most of the time."""
+    summary = {"num_verified": 2, "frontier_size": 1}
+    monkeypatch.setattr(launch, "rebuild", lambda *_: (Path("report.html"), summary))
+
+
+@pytest.mark.usefixtures("no_report")
+def test_a_diverged_encoder_is_named_and_the_exit_code_is_1(study: Study, monkeypatch) -> None:
+    outcome = FakeProtect.outcome
+
+    def diverge(self: FakeProtect) -> dict[str, Any]:
+        if self.config["kind"] == "protect" and self.config["protector"]["name"] != "labels":
+            return {"status": "diverged", "reason": "loss was nan"}
+        return outcome(self)
+
+    monkeypatch.setattr(FakeProtect, "outcome", diverge)
+    code, text = study.run()
+    assert code == 1
+    named = [line for line in text.splitlines() if line.startswith("failed for good: ")]
+    assert len(named) == 2
+    assert all(line.endswith("diverged: loss was nan") for line in named)
+
+
+def test_a_lost_trial_is_tried_again_on_resume_in_the_same_run(study: Study, monkeypatch) -> None:
+    step = FakeProtect.step
+
+    def die(self: FakeProtect) -> dict[str, Any]:
+        if self.config["kind"] == "attack" and self.config["in_loop"]:
+            raise MemoryError
+        return step(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeProtect, "step", die)
+        code, text = study.run()
+    assert code == 1
+    assert "failed: its process ended without a word" in text
+    before = study.encoders().loc["searched"]
+    assert before["status"] == "failed"
+    code, text = study.run(resume=True)
+    assert code == 0, text
+    assert "failed" not in text
+    assert "2 encoders verified" in text
+    after = study.encoders().loc["searched"]
+    assert (after["status"], after["reason"]) == ("verified", "")
+    assert after["run_id"] == before["run_id"]
+    attacks = pd.read_parquet(study.places.folder.root / "attacks.parquet")
+    assert set(attacks["status"]) == {"finished"}
+    assert len(attacks) == 5 * 3 + 1
+
+
+@pytest.mark.usefixtures("no_report")
+@pytest.mark.parametrize("call", ["job_progressed", "encoder_verified"])
+def test_an_mlflow_that_goes_away_stops_the_study_which_goes_on_later(
+    study: Study, monkeypatch, call: str
+) -> None:
+    def gone(*_: Any) -> None:
+        raise ConnectionError("MLflow does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, call, gone)
+        for name in ("set_status", "close"):
+            patch.setattr(Journal, name, gone)
+        code, text = study.run()
+    assert code == 1
+    assert "stopped by an error: ConnectionError: MLflow does not answer" in text
+    assert "--resume" in text
+    assert "Traceback" not in text
+    assert "Traceback" in study.places.folder.error("driver").read_text()
+    code, text = study.run(resume=True)
+    assert code == 0, text
+
+
+def test_without_a_report_the_command_that_makes_it_is_named(study: Study, monkeypatch) -> None:
+    def fail(*_: Any) -> None:
+        raise AnalysisError("no such study")
+
+    monkeypatch.setattr(launch, "rebuild", fail)
+    code, text = study.run()
+    assert code == 1
+    assert "all trials are done" in text
+    assert f"python -m analysis small --results {study.places.folder.results}" in text
+
+
+@pytest.mark.parametrize("moment", ["_prepare_data", "run_sweep"])
+def test_ctrl_c_is_one_line(study: Study, monkeypatch, moment: str) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launch, moment, interrupt)
+    code, text = study.run()
+    assert code == 1
+    assert text.splitlines()[-1].startswith("stopped; go on with: ")
+    monkeypatch.undo()
+
+
+def test_ctrl_c_before_the_study_is_one_line(capsys, monkeypatch) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("study.run.load_config", interrupt)
+    assert main([]) == 1
+    assert capsys.readouterr().err == "stopped before anything was started\n"
+
+
+def test_a_results_folder_that_cannot_be_made_is_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    study = Study(tmp_path / "file" / "results")
+    with pytest.raises(ConfigError, match="--results: cannot write to"):
+        study.run()
+
+
+def test_a_permission_that_is_missing_later_is_no_bad_input(study: Study, monkeypatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied", "cache")
+
+    monkeypatch.setattr(launch, "_prepare_data", refuse)
+    code, text = study.run()
+    assert code == 1
+    assert "PermissionError" in text
