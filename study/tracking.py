@@ -33,10 +33,13 @@ Key = tuple[str, str, str, str]
 @contextmanager
 def impatient() -> Iterator[None]:
     """Lets MLflow's HTTP client give up within seconds: a first contact, not a hiccup."""
-    settings = {
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-    }
+    with _environment(MLFLOW_HTTP_REQUEST_MAX_RETRIES="1", MLFLOW_HTTP_REQUEST_TIMEOUT="5"):
+        yield
+
+
+@contextmanager
+def _environment(**settings: str) -> Iterator[None]:
+    """Sets what MLflow can only be told by the environment, for a while."""
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:
@@ -79,7 +82,8 @@ def study_artifact(client: MlflowClient, name: str, file: str) -> str | None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         try:
-            path = client.download_artifacts(run.info.run_id, file, folder)
+            with _environment(MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false"):
+                path = client.download_artifacts(run.info.run_id, file, folder)
             return Path(path).read_text(encoding="utf-8")
         except (MlflowException, OSError, UnicodeDecodeError):
             return None
