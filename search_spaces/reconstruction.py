@@ -17,9 +17,8 @@ SPACE = SearchSpace(
         # The in-loop adversary's GAN and perceptual terms; off is the paper's weak adversary.
         "protector.mu1": Float(0.001, 0.1, log=True, or_zero=True),
         "protector.mu2": Float(0.01, 10.0, log=True, or_zero=True),
-        # Upwards of Adam's usual 1e-3: an encoder that has to unlearn what a random net passes on
-        # needs the larger steps. On avatars (32 px, conv4, λ1 = 10, 600 rounds) a retrained decoder
-        # fell from SSIM 0.47 to 0.43 at 1e-3 and from 0.41 to 0.28 at 3e-3.
+        # Around and above Adam's usual 1e-3. Single trials on avatars favoured 3e-3, but rounds,
+        # adversary steps and attributes differed between them: a guess to search from, no finding.
         "protector.encoder_lr": Float(5e-4, 6e-3, log=True),
         # Total factor over training; Pittaluga's schedule ends near 0.1 (methods section 2.2),
         # and in a first trial here 0.01 decided whether privacy survived retraining.

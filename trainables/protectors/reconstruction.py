@@ -34,8 +34,8 @@ class ReconstructionConfig(ProtectorConfig):
         mu1: Weight of the adversarial (GAN) loss in the adversary's objective.
         mu2: Weight of the perceptual loss in the adversary's objective.
         adversary_steps: Adversary updates before each protector update.
-        adversary_lr: The adversary's rate, constant. As high as the retrained attackers' or higher:
-            an adversary that lags behind the encoder teaches it to run, not to forget.
+        adversary_lr: The adversary's rate, constant. The default is the retrained attackers' in the
+            quickstart, meant to keep the adversary from lagging behind the encoder.
         warmup: Rounds at the start in which λ1 = λ2 = 0: the adversary learns to invert an encoder
             that does not defend yet, so that what the encoder then runs from can follow.
         saturating: True for `log(1 - D)` as printed in the paper, False for `-log D`.
