@@ -20,7 +20,23 @@ CUT_STYLES = {
     "avgpool": ("#D55E00", "v"),
     "fc": ("#CC79A7", "P"),
 }
-OTHER_CUT = ("#6b7078", "h")
+CUT_STYLES |= {
+    # The other backbones' cuts: one study has one backbone, so nothing is confused.
+    **dict(zip(("pool1", "pool2", "pool3", "pool4", "pool5"), CUT_STYLES.values(), strict=False)),
+    "code": CUT_STYLES["conv1"],
+}
+OTHER_CUT = (SOFT, "h")
+METHOD_COLOURS = {
+    "reconstruction": "#0072B2",
+    "label_flip": "#D55E00",
+    "obfuscator": "#009E73",
+    "none": "#b4b8be",
+    "identity": "#56B4E9",
+    "blur": "#CC79A7",
+    "noise": "#E69F00",
+    "labels": INK,
+}
+OTHER_METHOD = "#8c6d1f"
 LINES: list[tuple[str, Any]] = [
     (colour, style)
     for style in ("-", "--", ":")
@@ -50,10 +66,15 @@ def single_axes(size: tuple[float, float]) -> tuple[Figure, Axes]:
     """A figure of one pair of axes with a faint grid, `size` in inches."""
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
-    axes.grid(color=FAINT, linewidth=0.5)
-    axes.set_axisbelow(True)
+    add_grid(axes)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     return figure, axes
+
+
+def add_grid(axes: Axes) -> None:
+    """A faint grid behind everything else."""
+    axes.grid(color=FAINT, linewidth=0.5)
+    axes.set_axisbelow(True)
 
 
 def render(figure: Figure, form: str) -> bytes:

@@ -1,12 +1,12 @@
-"""Draws the records: frontier, in-loop against verified leakage, saturation curves, grids.
+"""Draws the records: in-loop against verified leakage, saturation curves, reconstruction grids.
 
 Matplotlib's objects are used directly, without pyplot, which would keep every figure alive and
-pick a window system. Colours are Okabe and Ito's, and each has its own marker or line style.
+pick a window system. Colours are Okabe and Ito's; `analysis.frontier_figure` draws the frontier.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -16,99 +16,82 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis.drawing import (
-    CUT_STYLES,
-    FAINT,
-    INK,
     LINES,
-    OTHER_CUT,
     SOFT,
     STYLE,
-    WIDE,
+    add_grid,
     read_image,
     render,
     save_figure,
-    single_axes,
 )
-from analysis.records import EncoderPoint, FrontierRecord, GapPoint, GapRecord, SaturationPanel
+from analysis.gaps import GapPanel, GapRecord
+from analysis.kinds import ADVERSARIES, IN_LOOP, KIND_NAMES
+from analysis.labels import Name, place_names
+from analysis.marks import draw_legend, draw_mark
+from analysis.records import SaturationPanel
 
-__all__ = [
-    "draw_frontier",
-    "draw_gap",
-    "draw_saturation",
-    "reconstruction_grid",
-    "render",
-    "save_figure",
-]
-
-PROVISIONAL = (0, (5, 3))
-"""Dashes of a staircase of lower bounds."""
+__all__ = ["draw_gap", "draw_saturation", "reconstruction_grid", "render", "save_figure"]
 
 MAX_LABELLED = 16
-"""Points up to which all are labelled; beyond, only the frontier and the reference points are."""
+"""Encoders of a panel up to which they are named."""
 
 
-def draw_frontier(record: FrontierRecord, size: tuple[float, float] = WIDE) -> Figure:
-    """Utility on x, worst verified leakage on y, with the frontier as a staircase.
+def draw_gap(record: GapRecord, narrow: bool = False) -> Figure:
+    """In-loop leakage on x, verified leakage of the same kind on y, a panel for each kind.
 
-    Hollow marks are encoders with an unsaturated attacker, which are not on the frontier; stars
-    are undefended. A staircase of nothing but lower bounds is dashed.
+    Above the diagonal the loop looked better. `narrow` stacks the panels, for a phone.
     """
+    num = max(1, len(record.panels))
+    rows, columns = (num, 1) if narrow else (1, num)
+    size = (4.0, 3.9 * num + 0.5) if narrow else ((5.6, 4.7) if num == 1 else (9.4, 5.0))
     with matplotlib.rc_context(STYLE):
-        figure, axes = single_axes(size)
-        _frame_frontier(axes, record)
-        for point in record.points:
-            _mark(axes, point, point.utility, point.leakage)
-        few = len(record.points) <= MAX_LABELLED
-        for point in record.points:
-            if point.role == "labels":
-                _annotate(axes, point, (7, 4), "left")
-            elif point.role == "searched" and point.on_frontier:
-                # Little lies to the lower right of the frontier: lower bounds at most.
-                _annotate(axes, point, (5, -11), "left")
-            elif point.role == "searched" and few:
-                _annotate(axes, point, (-7, 4), "right")
-        _label_undefended(axes, record)
-        suffix = "" if record.num_test is None else f" (test, n = {record.num_test:,} images)"
-        axes.set_xlabel(f"utility: mean MCC{suffix} →  better")
-        public = "" if record.num_public is None else (
-            f"\n(attackers trained on n = {record.num_public:,} public images)"
-        )  # fmt: skip
-        axes.set_ylabel(f"better  ←  worst leakage after saturation{public}")
-        name = "provisional: lower bounds only" if record.provisional else "frontier"
-        style = PROVISIONAL if record.provisional else "-"
-        _legend(figure, record.points, (name, style) if record.frontier else None)
-    return figure
-
-
-def draw_gap(record: GapRecord, size: tuple[float, float] = (5.6, 4.7)) -> Figure:
-    """In-loop leakage on x, verified leakage on y; above the diagonal the loop looked better."""
-    with matplotlib.rc_context(STYLE):
-        figure, axes = single_axes(size)
-        values = [value for point in record.points for value in (point.in_loop, point.verified)]
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False)
+        points = [point for panel in record.panels for point in panel.points]
+        values = [value for point in points for value in (point.in_loop, point.verified)]
         top = min(1.05, max([*values, 0.2]) * 1.12)
-        axes.plot([0, top], [0, top], color=SOFT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-        axes.fill_between([0, top], [0, top], top, color="#D55E00", alpha=0.05, linewidth=0)
-        axes.set_title(
-            "above the line: more leaked than the loop showed", loc="left", fontsize=8, color=SOFT
-        )
-        for point in record.points:
-            _mark(axes, point, point.in_loop, point.verified)
-            if len(record.points) <= MAX_LABELLED:
-                axes.annotate(
-                    point.label, (point.in_loop, point.verified), xytext=(6, -9), fontsize=7.5,
-                    textcoords="offset points", color=SOFT, clip_on=True,
-                )  # fmt: skip
-        margin = 0.04 * top
-        axes.set_xlim(-margin, top)
-        axes.set_ylim(-margin, top)
-        axes.set_aspect("equal")
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.set_xlabel("leakage to the in-loop adversary")
         suffix = "" if record.num_test is None else f" (test, n = {record.num_test:,})"
-        axes.set_ylabel(f"worst leakage after saturation{suffix}")
-        _legend(figure, record.points)
+        for axes in grid.flat:
+            _frame_gap(axes, top)
+        for axes, panel in zip(grid.flat, record.panels, strict=False):
+            _draw_gap_panel(axes, panel, record.by_method)
+            axes.set_xlabel(f"leakage to the {ADVERSARIES[IN_LOOP[panel.kind]]}")
+            kind = KIND_NAMES[panel.kind]
+            axes.set_ylabel(f"worst {kind} leakage\nafter saturation{suffix}")
+        draw_legend(figure, points, record.by_method)
+        for axes, panel in zip(grid.flat, record.panels, strict=False):
+            _name_points(figure, axes, panel)
     return figure
+
+
+def _frame_gap(axes: Axes, top: float) -> None:
+    add_grid(axes)
+    axes.plot([0, top], [0, top], color=SOFT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    axes.fill_between([0, top], [0, top], top, color="#D55E00", alpha=0.05, linewidth=0)
+    axes.set_title(
+        "above the line: more leaked than the loop showed", loc="left", fontsize=8, color=SOFT
+    )
+    margin = 0.04 * top
+    axes.set_xlim(-margin, top)
+    axes.set_ylim(-margin, top)
+    axes.set_aspect("equal")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+
+
+def _draw_gap_panel(axes: Axes, panel: GapPanel, by_method: bool) -> None:
+    for point in panel.points:
+        draw_mark(axes, point, (point.in_loop, point.verified), by_method)
+
+
+def _name_points(figure: Figure, axes: Axes, panel: GapPanel) -> None:
+    marks = [(point.in_loop, point.verified) for point in panel.points]
+    if len(marks) <= MAX_LABELLED:
+        names = [
+            Name(point.label, mark, SOFT, needed=False)
+            for point, mark in zip(panel.points, marks, strict=True)
+        ]
+        place_names(figure, axes, names, marks)
 
 
 def draw_saturation(
@@ -186,134 +169,8 @@ def reconstruction_grid(rows: list[tuple[str, Path]], scale: int = 2) -> Figure:
     return figure
 
 
-def _frame_frontier(axes: Axes, record: FrontierRecord) -> None:
-    """Limits, the floor line, and the staircase with the area it dominates."""
-    utilities = [point.utility for point in record.points] or [0.0, 1.0]
-    pad = max(0.06 * (max(utilities) - min(utilities)), 0.02)
-    left, right = min(utilities) - pad, max(utilities) + 1.8 * pad
-    top = min(1.06, max([point.leakage for point in record.points] + [0.2]) * 1.15)
-    axes.set_xlim(left, right)
-    # The room for labels may reach beyond 1, where no utility is.
-    last = min(right, 1.0)
-    ticks = MaxNLocator(6).tick_values(left, last)
-    axes.set_xticks([x for x in ticks if left <= x <= last + 1e-9])
-    axes.set_ylim(-0.08 * top, top)
-    axes.axhline(0, color=INK, linewidth=0.8)
-    axes.text(
-        0.01, -0.012 * top, "floor: a constant encoder", va="top", color=SOFT, fontsize=7.5,
-        transform=axes.get_yaxis_transform(),
-    )  # fmt: skip
-    if record.frontier:
-        xs, ys = zip(*record.frontier, strict=True)
-        # Going right, leakage stays at a corner's height only up to that corner's utility.
-        corners_x = np.concatenate([[left], np.repeat(xs, 2)])
-        corners_y = np.concatenate([np.repeat(ys, 2), [top]])
-        style = PROVISIONAL if record.provisional else "-"
-        axes.plot(corners_x, corners_y, color=INK, linewidth=1.1, linestyle=style, zorder=2)
-        if not record.provisional:  # lower bounds command no area
-            axes.fill_between(corners_x, corners_y, top, color=INK, alpha=0.04, linewidth=0)
-
-
-def _mark(axes: Axes, point: EncoderPoint | GapPoint, x: float, y: float) -> None:
-    colour, marker = CUT_STYLES.get(point.cut_point, OTHER_CUT)
-    if point.role == "labels":
-        axes.plot(x, y, marker="X", color=INK, markersize=8, linestyle="", zorder=5)
-        return
-    undefended = point.role == "undefended"
-    axes.plot(
-        x, y, linestyle="", zorder=4, marker="*" if undefended else marker,
-        markersize=14 if undefended else 7, markerfacecolor=colour if point.saturated else "white",
-        markeredgecolor=INK if undefended and point.saturated else colour,
-        markeredgewidth=0.8 if point.saturated else 1.5,
-    )  # fmt: skip
-
-
-def _annotate(
-    axes: Axes, point: EncoderPoint, offset: tuple[int, int], align: Literal["left", "right"]
-) -> None:
-    axes.annotate(
-        point.label, (point.utility, point.leakage), xytext=offset, fontsize=7.5,
-        textcoords="offset points", zorder=6, ha=align, color=INK if point.on_frontier else SOFT,
-    )  # fmt: skip
-
-
-def _label_undefended(axes: Axes, record: FrontierRecord) -> None:
-    """Names the undefended encoders, which tend to crowd, in a column where no encoder lies."""
-    deployable = [point for point in record.points if point.role != "labels"]
-    crowd = sorted((p for p in deployable if p.role == "undefended"), key=lambda p: p.leakage)
-    if not crowd:
-        return
-    low, high = axes.get_ylim()
-    heights = spread([point.leakage for point in crowd], gap=0.045 * (high - low))
-    left, right = axes.get_xlim()
-    column = max(point.utility for point in deployable) + 0.035 * (right - left)
-    for point, height in zip(crowd, heights, strict=True):
-        axes.annotate(
-            point.label, (point.utility, point.leakage), xytext=(column, height), fontsize=7.5,
-            va="center", zorder=3, color=INK if point.on_frontier else SOFT,
-            arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.8, "shrinkB": 4},
-        )  # fmt: skip
-
-
-def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Moves rising heights apart until neighbours are at least `gap` from each other.
-
-    Those that crowd keep their order and their common centre.
-    """
-    groups: list[list[float]] = []
-    for height in heights:
-        groups.append([height])
-        while len(groups) > 1 and _bottom(groups[-1], gap) - _top(groups[-2], gap) < gap:
-            groups[-2:] = [groups[-2] + groups[-1]]
-    return [_bottom(group, gap) + place * gap for group in groups for place in range(len(group))]
-
-
-def _bottom(group: Sequence[float], gap: float) -> float:
-    return sum(group) / len(group) - gap * (len(group) - 1) / 2
-
-
-def _top(group: Sequence[float], gap: float) -> float:
-    return sum(group) / len(group) + gap * (len(group) - 1) / 2
-
-
-def _legend(
-    figure: Figure,
-    points: Sequence[EncoderPoint | GapPoint],
-    staircase: tuple[str, Any] | None = None,
-) -> None:
-    """Only what is in the figure, below the axes; `staircase` is its name and line style."""
-
-    def mark(label: str, marker: str, face: str, edge: str, size: float = 7) -> Line2D:
-        return Line2D(
-            [], [], linestyle="", marker=marker, markerfacecolor=face, markeredgecolor=edge,
-            markersize=size, label=label,
-        )  # fmt: skip
-
-    searched = {point.cut_point for point in points if point.role == "searched"}
-    known = [cut for cut in CUT_STYLES if cut in searched]
-    handles = [
-        mark(f"cut at {cut}", CUT_STYLES[cut][1], CUT_STYLES[cut][0], CUT_STYLES[cut][0])
-        for cut in known
-    ]
-    if searched - set(known):
-        handles.append(mark("other cut", OTHER_CUT[1], OTHER_CUT[0], OTHER_CUT[0]))
-    roles = {point.role for point in points}
-    if "undefended" in roles:
-        handles.append(mark("undefended", "*", "white", INK, 11))
-    if "labels" in roles:
-        handles.append(mark("labels only (reference)", "X", INK, INK))
-    if any(not point.saturated and point.role != "labels" for point in points):
-        handles.append(mark("hollow: a lower bound", "o", "white", SOFT))
-    if staircase:
-        name, style = staircase
-        handles.append(Line2D([], [], color=INK, linewidth=1.1, linestyle=style, label=name))
-    if handles:
-        columns = min(len(handles), 4 if figure.get_figwidth() > 5 else 2)
-        figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8)
-
-
 def _draw_panel(axes: Axes, panel: SaturationPanel, styles: dict[str, tuple[str, Any]]) -> None:
-    axes.grid(color=FAINT, linewidth=0.5)
+    add_grid(axes)
     axes.set_title(panel.label, fontsize=8.5, loc="left")
     axes.set_ylim(-0.03, 1.03)
     axes.xaxis.set_major_locator(MaxNLocator(4))

@@ -7,7 +7,16 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.kinds import IN_LOOP_NAMES, KINDS, in_loop_leakage
 from analysis.load import StudyTables
+from analysis.methods import compares_methods
+from analysis.narrative_methods import (
+    collapsed_sentence,
+    gap_sentences,
+    listed,
+    method_sentences,
+    searched_sentence,
+)
 from analysis.records import encoder_labels
 
 
@@ -32,6 +41,7 @@ def asked(tables: StudyTables) -> list[str]:
     if facts:
         text = "; ".join(facts)
         sentences.append(text[0].upper() + text[1:] + ".")
+    sentences += searched_sentence(tables.encoders)
     attackers = _retrained(tables)
     if attackers:
         backbone = f"{model['backbone']} encoder" if model.get("backbone") else "encoder"
@@ -53,26 +63,27 @@ def answered(tables: StudyTables, facts: dict[str, Any]) -> list[str]:
     if facts["frontier_size"] == 0:
         sentences = [_provisional_sentence(facts)]
     else:
-        sentences = [_trade_sentence(facts["best_trade"], labels, facts["max_utility_loss"])]
+        named = compares_methods(tables.encoders)
+        trade = facts["best_trade"]
+        sentences = [_trade_sentence(trade, labels, facts["max_utility_loss"], named)]
     bound = facts["best_trade_lower_bound"]
     if bound and (facts["best_trade"] or {}).get("encoder_id") != bound["encoder_id"]:
         looks = "looks better still" if facts["best_trade"] else "seems to leak less"
         sentences.append(
-            f"Encoder {labels[bound['encoder_id']]} {looks} (at least {bound['leakage']:.3f} at "
+            f"{_who(bound, labels).capitalize()} {looks} (at least {bound['leakage']:.3f} at "
             f"mean MCC {bound['utility']:.3f}), but an attacker ran out of its budget on it: that "
             "is a lower bound and does not count as privacy."
         )
     if facts["frontier_size"]:
         sentences.append(_frontier_sentence(facts))
+    sentences += method_sentences(tables.encoders, facts)
     if facts["labels_leakage"] is not None:
         sentences.append(
             f"For reference, sending nothing but the true labels leaks "
             f"{'' if facts['labels_saturated'] else 'at least '}"
             f"{facts['labels_leakage']:.3f}, which any encoder of perfect utility gives away."
         )
-    if facts["median_saturation_gap"] is not None:
-        sentences.append(_gap_sentence(facts))
-    return sentences
+    return sentences + gap_sentences(facts)
 
 
 def how_sure(tables: StudyTables, facts: dict[str, Any]) -> list[str]:
@@ -113,12 +124,13 @@ def how_sure(tables: StudyTables, facts: dict[str, Any]) -> list[str]:
             f"Every encoder was trained once and attacked with {_plural(seeds.nunique(), 'seed')} "
             "per attacker: small differences between encoders may be chance."
         )
-    lost = facts["num_failed"] + facts["num_collapsed"] + facts["num_not_finite"]
+    lost = facts["num_failed"] + facts["num_not_finite"]
     if lost:
         sentences.append(
-            f"{lost} of {facts['num_encoders']} encoders failed, diverged, collapsed or have no "
-            "finite measure and are left out; the reasons are listed below."
+            f"{lost} of {facts['num_encoders']} encoders failed, diverged or have no finite "
+            "measure and are left out; the reasons are listed below."
         )
+    sentences += collapsed_sentence(facts)
     if facts["num_running"]:
         sentences.append(
             f"The study is not complete: {_plural(facts['num_running'], 'encoder')} of "
@@ -127,7 +139,16 @@ def how_sure(tables: StudyTables, facts: dict[str, Any]) -> list[str]:
     return sentences
 
 
-def _trade_sentence(trade: dict[str, Any] | None, labels: dict[str, str], limit: float) -> str:
+def _who(trade: dict[str, Any], labels: dict[str, str]) -> str:
+    """The defended encoder of a trade, by its label."""
+    kind = "the baseline" if trade["role"] == "baseline" else "encoder"
+    return f"{kind} {labels[trade['encoder_id']]}"
+
+
+def _trade_sentence(
+    trade: dict[str, Any] | None, labels: dict[str, str], limit: float, named: bool
+) -> str:
+    """The answer itself; `named` tells the encoder's method, where there are several."""
     if trade is None:
         return (
             "No defended encoder with saturated attackers leaks less than the undefended one at a "
@@ -139,11 +160,14 @@ def _trade_sentence(trade: dict[str, Any] | None, labels: dict[str, str], limit:
         ", the undefended encoder of its own cut not being there"
     )  # fmt: skip
     where = f" at {trade['undefended_cut_point']}" if trade["undefended_cut_point"] else ""
-    own = f" (cut at {trade['cut_point']})" if trade["cut_point"] else ""
+    baseline = trade["role"] == "baseline"
+    about = [trade["method"]] if named and not baseline else []
+    about += [f"cut at {trade['cut_point']}"] if trade["cut_point"] and not baseline else []
+    own = f" ({', '.join(about)})" if about else ""
     least = "" if trade["undefended_saturated"] else "at least "
     return (
         f"The undefended encoder{where} leaks {least}{trade['undefended_leakage']:.3f} at a mean "
-        f"MCC of {trade['undefended_utility']:.3f}; encoder {labels[trade['encoder_id']]}{own} "
+        f"MCC of {trade['undefended_utility']:.3f}; {_who(trade, labels)}{own} "
         f"leaks {trade['leakage']:.3f}, {_change(trade)}, at {cost} in mean MCC{against}. It was "
         "chosen on the selection split; these are the figures of the test split."
     )
@@ -176,23 +200,10 @@ def _frontier_sentence(facts: dict[str, Any]) -> str:
     )
 
 
-def _gap_sentence(facts: dict[str, Any]) -> str:
-    median, largest = facts["median_saturation_gap"], facts["max_saturation_gap"]
-    if median > 0:
-        return (
-            f"During training encoders looked more private than they were: retrained attackers "
-            f"found {median:.3f} more leakage than the in-loop adversary in the median and up to "
-            f"{largest:.3f} more."
-        )
-    return (
-        f"Retrained attackers found no more than the in-loop adversary in the median (difference "
-        f"{median:+.3f}, largest {largest:+.3f})."
-    )
-
-
 def _and_in_loop(tables: StudyTables) -> str:
-    """The in-loop adversary, named as one more attacker if there was one."""
-    if not tables.encoders["leakage/in_loop"].notna().any():
+    """The in-loop adversaries, named as one more attacker if there were any."""
+    encoders = tables.encoders
+    if not any(in_loop_leakage(encoders, kind).notna().any() for kind in KINDS):
         return ""
     return ", and by the adversary of its own training where it had one"
 
@@ -200,7 +211,7 @@ def _and_in_loop(tables: StudyTables) -> str:
 def _retrained(tables: StudyTables) -> list[str]:
     """Attackers that were trained on a frozen encoder, by name."""
     names = tables.attacks["attacker"]
-    return sorted(set(names[names != "in_loop"]) - {""})
+    return sorted(set(names[~names.isin(IN_LOOP_NAMES)]) - {""})
 
 
 def _part(tables: StudyTables, name: str) -> dict[str, Any]:
@@ -220,7 +231,7 @@ def _names(names: Any) -> str:
     names = [str(name) for name in names]
     if len(names) > 8:
         return f"{len(names)} attributes"
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return listed(names)
 
 
 def _size(size: Any) -> str:

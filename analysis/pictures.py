@@ -9,7 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.drawing import INK, SOFT, STYLE, read_image
+from analysis.kinds import IN_LOOP_NAMES
 from analysis.load import StudyTables
+from analysis.methods import compares_methods
 from analysis.records import encoder_labels, staircase
 from analysis.tables import (
     LEAKAGE,
@@ -20,9 +22,6 @@ from analysis.tables import (
     is_defended,
     measured,
 )
-
-IN_LOOP = "in_loop"
-"""The in-loop adversary's label: the attacker that is not trained on the frozen encoder."""
 
 PICTURE_WIDTH = 8.0
 """Inches: at 100 pixels per inch a page is 800 pixels wide and 9 points are 12 pixels."""
@@ -88,15 +87,19 @@ def comparison(tables: StudyTables) -> list[StripGroup]:
         if originals.read_bytes() != shown:  # every encoder is attacked on the same images
             shown = originals.read_bytes()
             groups.append(StripGroup("", (("original", originals),)))
-        kept = tuple((label, path) for label, path in rebuilt if label != IN_LOOP)
-        name = "undefended" if row["role"] == "undefended" else f"defended, {labels[encoder_id]}"
-        groups.append(StripGroup(f"{name}: {encoder_caption(row)}", kept))
+        kept = tuple((label, path) for label, path in rebuilt if label not in IN_LOOP_NAMES)
+        role = {"undefended": "undefended", "baseline": f"baseline, {labels[encoder_id]}"}
+        name = role.get(row["role"], f"defended, {labels[encoder_id]}")
+        caption = encoder_caption(row, compares_methods(encoders))
+        groups.append(StripGroup(f"{name}: {caption}", kept))
     return groups
 
 
-def encoder_caption(row: pd.Series) -> str:
-    """Cut, utility and leakage of an encoder, as far as they are known."""
-    values = [f"cut at {row['cut_point']}"] if row["cut_point"] else []
+def encoder_caption(row: pd.Series, with_method: bool = False) -> str:
+    """Method (of a searched encoder), cut, utility and leakage, as far as they are known."""
+    searched = row["role"] == "searched"
+    values = [row["protector"]] if with_method and searched and row["protector"] else []
+    values += [f"cut at {row['cut_point']}"] if row["cut_point"] else []
     if math.isfinite(row[UTILITY]):
         values.append(f"mean MCC {row[UTILITY]:.3f}")
     if math.isfinite(row[LEAKAGE]):

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.load import StudyTables
+from analysis.methods import compares_methods, of_method, searched_methods
 from analysis.tables import (
-    FRONTIER_ROLES,
     LEAKAGE,
     UTILITY,
     frontier,
@@ -27,13 +27,14 @@ class EncoderPoint:
 
     Attributes:
         label: Short name, the same in every figure and table of a report.
-        role: `undefended`, `searched` or `labels`.
+        role: `undefended`, `searched`, `baseline` or `labels`.
         cut_point: Name of the cut, empty if it has none.
         utility: Mean MCC on the test split.
         leakage: Worst verified leakage on the test split, in [0, 1].
         saturated: Whether every attacker trained until it saturated; if not, the leakage is a
             lower bound.
         on_frontier: Whether it is a corner of the staircase that is drawn.
+        method: Name of its protector, empty if not known.
     """
 
     label: str
@@ -43,6 +44,15 @@ class EncoderPoint:
     leakage: float
     saturated: bool
     on_frontier: bool
+    method: str = ""
+
+
+@dataclass(frozen=True)
+class MethodFrontier:
+    """The staircase of one method's encoders alone, corners by rising utility."""
+
+    method: str
+    corners: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,9 @@ class FrontierRecord:
             attackers saturated.
         num_test: Images of the test split; None if not known.
         num_public: Images the attackers were trained on; None if not known.
+        by_method: Whether colours tell methods apart, because several were searched; otherwise
+            they tell cut points apart, as shapes always do.
+        own_frontiers: With several methods, each one's own staircase, where it has one.
     """
 
     points: tuple[EncoderPoint, ...]
@@ -63,26 +76,8 @@ class FrontierRecord:
     num_test: int | None
     num_public: int | None
     provisional: bool = False
-
-
-@dataclass(frozen=True)
-class GapPoint:
-    """One encoder's leakage to the in-loop adversary and after verification, both in [0, 1]."""
-
-    label: str
-    role: str
-    cut_point: str
-    in_loop: float
-    verified: float
-    saturated: bool
-
-
-@dataclass(frozen=True)
-class GapRecord:
-    """The plot of in-loop against verified leakage."""
-
-    points: tuple[GapPoint, ...]
-    num_test: int | None
+    by_method: bool = False
+    own_frontiers: tuple[MethodFrontier, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,8 +112,9 @@ class SaturationPanel:
 def encoder_labels(encoders: pd.DataFrame) -> dict[str, str]:
     """Short names of encoders by id.
 
-    Searched encoders are numbered in the order they started (`#1`, `#2`, …); the others go by
-    their role, an undefended one with its cut, and a number where a name would repeat.
+    Searched encoders are numbered in the order they started (`#1`, `#2`, …), whatever their
+    method; a baseline goes by its method, noise with its σ, the others by their role, an undefended
+    one with its cut. A name that would repeat gets a number.
     """
     labels: dict[str, str] = {}
     num_searched = 0
@@ -128,11 +124,20 @@ def encoder_labels(encoders: pd.DataFrame) -> dict[str, str]:
             label = f"#{num_searched}"
         elif row.role == "undefended":
             label = f"undefended {row.cut_point}".strip()
+        elif row.role == "baseline":
+            label = _baseline_label(row)
         else:
             label = str(row.role)
         repeats = sum(used == label or used.startswith(f"{label} (") for used in labels.values())
         labels[str(row.encoder_id)] = f"{label} ({repeats + 1})" if repeats else label
     return labels
+
+
+def _baseline_label(row: Any) -> str:
+    name, sigma = str(row.protector) or "baseline", getattr(row, "sigma", math.nan)
+    # A column of mixed values is text throughout.
+    known = isinstance(sigma, float) and math.isfinite(sigma)
+    return f"{name} σ={sigma:g}" if name == "noise" and known else name
 
 
 def images_per_split(data: dict[str, Any]) -> dict[str, int]:
@@ -157,6 +162,7 @@ def frontier_record(tables: StudyTables) -> FrontierRecord:
     finite = encoders[[UTILITY, LEAKAGE]].map(math.isfinite).all(axis=1)
     reference = (encoders["role"] == "labels") & (encoders["status"] == "verified") & finite
     shown = encoders[measured(encoders) | reference]
+    on_frontier = set(best["encoder_id"])
     points = tuple(
         EncoderPoint(
             label=labels[row["encoder_id"]],
@@ -165,52 +171,50 @@ def frontier_record(tables: StudyTables) -> FrontierRecord:
             utility=float(row[UTILITY]),
             leakage=float(row[LEAKAGE]),
             saturated=bool(row["saturated"] == 1),
-            on_frontier=row["encoder_id"] in set(best["encoder_id"]),
+            on_frontier=row["encoder_id"] in on_frontier,
+            method=row["protector"],
         )
         for _, row in shown.iterrows()
     )
-    corners = sorted({(point.utility, point.leakage) for point in points if point.on_frontier})
     num_public = shown["num_public"].max()
+    by_method = len(searched_methods(encoders)) > 1
     return FrontierRecord(
         points=points,
-        frontier=tuple(corners),
+        frontier=_corners(best),
         num_test=images_per_split(tables.data).get("test"),
         num_public=int(num_public) if pd.notna(num_public) else None,
         provisional=provisional,
+        by_method=by_method,
+        own_frontiers=_own_frontiers(encoders, provisional) if by_method else (),
     )
 
 
-def gap_record(tables: StudyTables) -> GapRecord:
-    """Collects in-loop and verified leakage of the encoders that had an in-loop adversary."""
-    encoders = tables.encoders
-    labels = encoder_labels(encoders)
-    rows = encoders[measured(encoders) & np.isfinite(encoders["leakage/in_loop"])]
-    return GapRecord(
-        points=tuple(
-            GapPoint(
-                label=labels[row["encoder_id"]],
-                role=row["role"],
-                cut_point=row["cut_point"],
-                in_loop=float(row["leakage/in_loop"]),
-                verified=float(row[LEAKAGE]),
-                saturated=bool(row["saturated"] == 1),
-            )
-            for _, row in rows.iterrows()
-        ),
-        num_test=images_per_split(tables.data).get("test"),
-    )
+def _corners(rows: pd.DataFrame) -> tuple[tuple[float, float], ...]:
+    return tuple(sorted({(float(x), float(y)) for x, y in rows[[UTILITY, LEAKAGE]].to_numpy()}))
+
+
+def _own_frontiers(encoders: pd.DataFrame, provisional: bool) -> tuple[MethodFrontier, ...]:
+    """Those of searched methods; a method of lower bounds alone has one only if all have such."""
+    choose = provisional_frontier if provisional else frontier
+    found = [
+        MethodFrontier(method, _corners(choose(of_method(encoders, method))))
+        for method in searched_methods(encoders)
+    ]
+    return tuple(own for own in found if own.corners)
 
 
 def saturation_panels(tables: StudyTables) -> tuple[SaturationPanel, ...]:
     """Collects the attackers' curves of undefended encoders and of those on the frontier.
 
-    An attacker without a curve (the in-loop adversary, which is not trained again) or without a
-    usable floor and ceiling is left out, and so is an encoder without any curve.
+    An attacker without a curve (an in-loop adversary, which is not trained again) or without a
+    usable floor and ceiling is left out, and so is an encoder without any curve. A searched encoder
+    is named with its method where there are several.
     """
     encoders = tables.encoders
     labels = encoder_labels(encoders)
     undefended = encoders[(encoders["role"] == "undefended") & (encoders["status"] == "verified")]
     ids = list(dict.fromkeys([*undefended["encoder_id"], *staircase(encoders)[0]["encoder_id"]]))
+    by_id = encoders.set_index("encoder_id")
     panels = []
     for encoder_id in ids[:MAX_CURVE_PANELS]:
         rows = tables.attacks[tables.attacks["encoder_id"] == encoder_id]
@@ -218,7 +222,10 @@ def saturation_panels(tables: StudyTables) -> tuple[SaturationPanel, ...]:
         curves = [_curve(tables, row) for _, row in rows.iterrows()]
         present = tuple(curve for curve in curves if curve is not None)
         if present:
-            panels.append(SaturationPanel(labels[encoder_id], present))
+            row = by_id.loc[encoder_id]
+            named = compares_methods(encoders) and row["role"] == "searched"
+            method = f" {row['protector']}" if named else ""
+            panels.append(SaturationPanel(labels[encoder_id] + method, present))
     return tuple(panels)
 
 
@@ -241,8 +248,3 @@ def _curve(tables: StudyTables, row: pd.Series) -> SaturationCurve | None:
         rate_drop=None if lower.empty else int(lower["step"].iloc[0]),
         saturated=row["saturated"] is True or row["saturated"] is np.True_,
     )
-
-
-def judged(encoders: pd.DataFrame) -> pd.DataFrame:
-    """The encoders a study is about: undefended and searched, in whatever state."""
-    return encoders[encoders["role"].isin(FRONTIER_ROLES)]

@@ -13,19 +13,22 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from analysis import narrative, report_tables
+from analysis import method_tables, narrative, report_tables
 from analysis.drawing import NARROW, render
-from analysis.figures import draw_frontier, draw_gap, draw_saturation
+from analysis.figures import draw_gap, draw_saturation
+from analysis.frontier_figure import draw_frontier
+from analysis.gaps import gap_record
+from analysis.kinds import attacker_name
 from analysis.load import StudyTables
+from analysis.methods import compares_methods, searched_methods
 from analysis.pictures import encoder_caption, encoder_strips
 from analysis.records import (
     encoder_labels,
     frontier_record,
-    gap_record,
     saturation_panels,
     staircase,
 )
-from analysis.tables import summary
+from analysis.tables import JUDGED_ROLES, summary
 
 TEMPLATES = Path(__file__).parent / "templates"
 IN_ATTRIBUTE_TABLE = ("attributes", "utility", "private")
@@ -63,9 +66,9 @@ def draw_figures(tables: StudyTables) -> dict[str, Figure]:
         "frontier-narrow": draw_frontier(points, size=NARROW),
     }
     gaps = gap_record(tables)
-    if gaps.points:
+    if gaps.panels:
         figures["in-loop-against-verified"] = draw_gap(gaps)
-        figures["in-loop-against-verified-narrow"] = draw_gap(gaps, size=(4.0, 4.4))
+        figures["in-loop-against-verified-narrow"] = draw_gap(gaps, narrow=True)
     panels = saturation_panels(tables)
     if panels:
         figures["saturation"] = draw_saturation(panels)
@@ -102,11 +105,15 @@ def write_report(
         figures={name: _data_uri(render(figure, "svg"), "svg+xml") for name, figure in
                  figures.items()},
         encoder_table=report_tables.encoder_table(tables),
+        method_table=method_tables.method_table(tables),
+        collapsed_table=method_tables.collapsed_table(tables),
         training_table=report_tables.training_table(tables),
         attack_table=report_tables.attack_table(tables),
         references=report_tables.reference_table(tables),
         grids=_grids(tables),
         max_grids=MAX_GRIDS,
+        num_gap_panels=len(gap_record(tables).panels),
+        several_methods=len(searched_methods(tables.encoders)) > 1,
         failures=report_tables.failures(tables),
         config=yaml.safe_dump(tables.config, sort_keys=False, allow_unicode=True),
         choices=report_tables.study_choices(tables),
@@ -128,22 +135,22 @@ def write_report(
 
 
 def _grids(tables: StudyTables) -> dict[str, list[Grid]]:
-    """Reconstructions: `first` those of undefended, labels and frontier encoders, then `more`."""
+    """Reconstructions: `first` undefended, baseline, labels and frontier encoders, then `more`."""
     encoders, labels = tables.encoders, encoder_labels(tables.encoders)
-    rows = encoders[encoders["role"].isin(["undefended", "searched", "labels"])]
+    rows = encoders[encoders["role"].isin(JUDGED_ROLES)]
     best = list(staircase(encoders)[0]["encoder_id"])
     first = [*rows.loc[rows["role"] != "searched", "encoder_id"], *best]
     order = list(dict.fromkeys([*first, *rows["encoder_id"]]))[:MAX_GRIDS]
     grids: dict[str, list[Grid]] = {"first": [], "more": []}
-    by_id = rows.set_index("encoder_id")
+    by_id, named = rows.set_index("encoder_id"), compares_methods(encoders)
     for encoder_id in order:
         row = by_id.loc[encoder_id]
         strips = tuple(
-            Strip(report_tables.attacker_name(label), _data_uri(path.read_bytes(), "png"))
+            Strip(attacker_name(label), _data_uri(path.read_bytes(), "png"))
             for label, path in encoder_strips(tables, row["run_id"])
         )
         if strips:
-            grid = Grid(labels[encoder_id], encoder_caption(row), strips)
+            grid = Grid(labels[encoder_id], encoder_caption(row, named), strips)
             grids["first" if encoder_id in first else "more"].append(grid)
     return grids
 

@@ -1,27 +1,53 @@
 """The report's tables: which rows and columns, and how each figure is written."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
+from analysis.cells import (
+    Cell,
+    amount_cell,
+    has_values,
+    natural,
+    number_cell,
+    percent,
+    setting_cell,
+    symbol,
+    whole,
+)
+from analysis.kinds import IN_LOOP_NAMES, KINDS, attacker_name
 from analysis.load import StudyTables
-from analysis.pictures import IN_LOOP
+from analysis.methods import compares_methods
 from analysis.records import encoder_labels
-from analysis.tables import LEAKAGE, UTILITY, frontier
+from analysis.tables import JUDGED_ROLES, LEAKAGE, UTILITY, frontier
 
 MAX_ATTACK_ROWS = 500
 """Attacks listed in the page; all of them are in attacks.parquet."""
 
-SETTING_COLUMNS = ("lambda1", "lambda2", "mu1", "mu2", "encoder_lr_decay", "adversary_steps")
+SETTING_COLUMNS = (
+    "lambda1", "lambda2", "mu1", "mu2", "alpha", "privacy_loss", "normalisation",
+    "defend_reconstruction", "defend_attributes", "sigma", "kernel", "encoder_lr_decay",
+    "adversary_steps",
+)  # fmt: skip
 COST_COLUMNS = {
     "cost/parameters": "parameters",
     "cost/multiply_adds": "multiply-adds",
     "cost/code_bytes": "code bytes",
     "cost/latency_ms": "latency, ms",
 }
-TEXT_COLUMNS = ("encoder", "cut", "worst attacker", "attacker", "saturated")
+COLLAPSE_COLUMNS = {
+    "collapse/below_0.01": "variance < 0.01",
+    "collapse/below_0.5": "variance < 0.5",
+    "collapse/total_variance": "total variance",
+}
+"""Shares of an encoder's outputs by their variance over the selection split, and its sum."""
+
+TEXT_COLUMNS = (
+    "encoder", "method", "cut", "worst attacker", "attacker", "saturated", "reason",
+    "most often worst", "best trade",
+)  # fmt: skip
 STUDY_CHOICES = {
     "perceptual": "perceptual network g",
     "suite": "attackers",
@@ -32,61 +58,124 @@ STUDY_CHOICES = {
 HASH_SHOWN = 12
 """Characters of an encoder's hash in the page; encoders.parquet has all of them."""
 
-NOT_AN_ATTACKER = ("leakage/worst", "leakage/worst_selection", "leakage/in_loop")
+NOT_AN_ATTACKER = (
+    "leakage/worst", "leakage/worst_selection", *(f"leakage/worst_{kind}" for kind in KINDS),
+    *(f"leakage/{name}" for name in IN_LOOP_NAMES),
+)  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell of a table: what is shown, and what it is sorted by (None sorts last)."""
-
-    text: str
-    value: float | str | None = None
-    flag: str = ""
+Column = tuple[str, Callable[[pd.Series], Cell]]
+"""A heading, and the cell of an encoder's row."""
 
 
 def encoder_table(tables: StudyTables) -> dict[str, Any]:
     """Head and rows of the table of verified encoders, the least leaking first."""
-    encoders, labels = tables.encoders, encoder_labels(tables.encoders)
+    encoders = tables.encoders
     best = set(frontier(encoders)["encoder_id"])
-    shown = encoders[
-        (encoders["status"] == "verified")
-        & encoders["role"].isin(["undefended", "searched", "labels"])
-    ].sort_values(LEAKAGE, na_position="last")
+    shown = encoders[(encoders["status"] == "verified") & encoders["role"].isin(JUDGED_ROLES)]
+    shown = shown.sort_values(LEAKAGE, na_position="last")
+    columns = [
+        *name_columns(encoders),
+        ("mean MCC", _figure(UTILITY)),
+        ("worst leakage", _bounded(LEAKAGE)),
+        ("worst attacker", _attacker),
+        *_leakage_columns(shown),
+        ("saturated", _saturated),
+        *setting_columns(shown),
+        *((text, _amount(name)) for name, text in COST_COLUMNS.items() if has_any(shown, name)),
+        *collapse_columns(shown),
+    ]
+    rows = [
+        {
+            "class": "frontier" if row["encoder_id"] in best else str(row["role"]),
+            "cells": [cell(row) for _, cell in columns],
+        }
+        for _, row in shown.iterrows()
+    ]
+    return {"head": [heading for heading, _ in columns], "rows": rows}
+
+
+def name_columns(encoders: pd.DataFrame) -> list[Column]:
+    """Label and cut of an encoder, and its method where there are several."""
+    labels = encoder_labels(encoders)
+
+    def name(row: pd.Series) -> Cell:
+        label = labels[row["encoder_id"]]
+        return Cell(label, natural(label))
+
+    columns: list[Column] = [("encoder", name)]
+    if compares_methods(encoders):
+        columns.append(("method", _text("protector")))
+    return [*columns, ("cut", _text("cut_point"))]
+
+
+def setting_columns(shown: pd.DataFrame) -> list[Column]:
+    """The settings that any of these encoders has."""
+    return [(symbol(name), _setting(name)) for name in SETTING_COLUMNS if has_values(shown, name)]
+
+
+def collapse_columns(shown: pd.DataFrame) -> list[Column]:
+    """The collapse figures, where any of these encoders has them."""
+    return [
+        (text, _amount(name) if name == "collapse/total_variance" else _figure(name))
+        for name, text in COLLAPSE_COLUMNS.items()
+        if has_any(shown, name)
+    ]
+
+
+def has_any(shown: pd.DataFrame, name: str) -> bool:
+    """Whether a column of numbers holds one."""
+    return name in shown and bool(shown[name].notna().any())
+
+
+def _leakage_columns(shown: pd.DataFrame) -> list[Column]:
+    """Worst leakage per kind, each attacker's, the in-loop adversaries', and the gaps."""
+    kinds = [kind for kind in KINDS if has_any(shown, f"leakage/worst_{kind}")]
+    columns: list[Column] = [
+        (f"worst {kind} leakage", _bounded(f"leakage/worst_{kind}")) for kind in kinds
+    ]
     attackers = [
         name
         for name in shown.columns
-        if name.startswith("leakage/") and name not in NOT_AN_ATTACKER and shown[name].notna().any()
+        if name.startswith("leakage/") and name not in NOT_AN_ATTACKER and has_any(shown, name)
     ]
-    settings = [name for name in SETTING_COLUMNS if _varies(shown, name)]
-    costs = {name: text for name, text in COST_COLUMNS.items() if shown[name].notna().any()}
-    head = [
-        "encoder", "cut", "mean MCC", "worst leakage", "worst attacker",
-        *(name.removeprefix("leakage/") for name in attackers), "in-loop leakage",
-        "saturation gap", "saturated", *map(_symbol, settings), *costs.values(),
-    ]  # fmt: skip
-    rows = []
-    for _, row in shown.iterrows():
-        saturated = row["saturated"] == 1
-        worst = _number_cell(row[LEAKAGE], flag="" if saturated else "bound")
-        rows.append(
-            {
-                "class": "frontier" if row["encoder_id"] in best else str(row["role"]),
-                "cells": [
-                    Cell(labels[row["encoder_id"]], _natural(labels[row["encoder_id"]])),
-                    Cell(row["cut_point"], row["cut_point"]),
-                    _number_cell(row[UTILITY]),
-                    worst,
-                    Cell(attacker_name(row["worst_attacker"]), row["worst_attacker"]),
-                    *(_number_cell(row[name]) for name in attackers),
-                    _number_cell(row["leakage/in_loop"]),
-                    _number_cell(row["saturation_gap"], signed=True),
-                    Cell("yes" if saturated else "no", float(saturated)),
-                    *(_setting_cell(row[name]) for name in settings),
-                    *(_amount_cell(row[name]) for name in costs),
-                ],
-            }
-        )
-    return {"head": head, "rows": rows}
+    columns += [(name.removeprefix("leakage/"), _figure(name)) for name in attackers]
+    columns.append(("in-loop leakage", _figure("leakage/in_loop")))
+    if has_any(shown, "leakage/in_loop_attribute"):
+        columns.append(("in-loop attribute leakage", _figure("leakage/in_loop_attribute")))
+    gaps = [kind for kind in KINDS if has_any(shown, f"saturation_gap/{kind}")]
+    if len(gaps) < 2:
+        return [*columns, ("saturation gap", _figure("saturation_gap", signed=True))]
+    named = [(f"{kind} gap", _figure(f"saturation_gap/{kind}", signed=True)) for kind in gaps]
+    return [*columns, *named]
+
+
+def _figure(name: str, signed: bool = False) -> Callable[[pd.Series], Cell]:
+    return lambda row: number_cell(row[name], signed=signed)
+
+
+def _bounded(name: str) -> Callable[[pd.Series], Cell]:
+    return lambda row: number_cell(row[name], flag="" if row["saturated"] == 1 else "bound")
+
+
+def _text(name: str) -> Callable[[pd.Series], Cell]:
+    return lambda row: Cell(row[name], row[name])
+
+
+def _setting(name: str) -> Callable[[pd.Series], Cell]:
+    return lambda row: setting_cell(row[name])
+
+
+def _amount(name: str) -> Callable[[pd.Series], Cell]:
+    return lambda row: amount_cell(row[name])
+
+
+def _attacker(row: pd.Series) -> Cell:
+    return Cell(attacker_name(row["worst_attacker"]), row["worst_attacker"])
+
+
+def _saturated(row: pd.Series) -> Cell:
+    saturated = row["saturated"] == 1
+    return Cell("yes" if saturated else "no", float(saturated))
 
 
 def training_table(tables: StudyTables) -> list[list[str]]:
@@ -97,7 +186,7 @@ def training_table(tables: StudyTables) -> list[list[str]]:
     return [
         [
             labels[row["encoder_id"]],
-            _whole(row["rounds"]),
+            whole(row["rounds"]),
             converged.get(row["converged"], "–"),
             row["stopped"] or "–",
             row["encoder_hash"][:HASH_SHOWN] or "–",
@@ -124,32 +213,28 @@ def attack_table(tables: StudyTables) -> dict[str, Any]:
     rows = []
     for _, row in attacks.head(MAX_ATTACK_ROWS).iterrows():
         label = labels[row["encoder_id"]]
-        # The in-loop adversary is not trained again: there is nothing to saturate.
-        known = pd.notna(row["saturated"]) and row["attacker"] != IN_LOOP
+        # An in-loop adversary is not trained again: there is nothing to saturate.
+        in_loop = row["attacker"] in IN_LOOP_NAMES
+        known = pd.notna(row["saturated"]) and not in_loop
         saturated = bool(row["saturated"]) if known else False
-        bound = "" if saturated or row["attacker"] == IN_LOOP else "bound"
+        bound = "" if saturated or in_loop else "bound"
         rows.append(
             {
                 "class": "",
                 "cells": [
-                    Cell(label, _natural(label)),
+                    Cell(label, natural(label)),
                     Cell(attacker_name(row["attacker"]), row["attacker"]),
-                    _amount_cell(row["seed"]),
-                    _number_cell(row["score/test"]),
-                    _number_cell(row["leakage/test"], flag=bound),
-                    _number_cell(row["leakage/selection"]),
-                    _amount_cell(row["steps"]),
+                    amount_cell(row["seed"]),
+                    number_cell(row["score/test"]),
+                    number_cell(row["leakage/test"], flag=bound),
+                    number_cell(row["leakage/selection"]),
+                    amount_cell(row["steps"]),
                     Cell(("yes" if saturated else "no") if known else "–", float(saturated)),
-                    _amount_cell(row["num_public"]),
+                    amount_cell(row["num_public"]),
                 ],
             }
         )
     return {"head": head, "rows": rows, "num_left_out": max(0, len(attacks) - MAX_ATTACK_ROWS)}
-
-
-def attacker_name(label: str) -> str:
-    """An attacker as it is called in the page."""
-    return "in-loop adversary" if label == IN_LOOP else label
 
 
 def reference_table(tables: StudyTables) -> list[list[str]]:
@@ -159,7 +244,7 @@ def reference_table(tables: StudyTables) -> list[list[str]]:
     return [
         [
             attacker_name(row["attacker"]),
-            _whole(row["seed"]),
+            whole(row["seed"]),
             f"{row['floor']:.3f}",
             f"{row['ceiling']:.3f}",
         ]
@@ -179,16 +264,19 @@ def attribute_table(tables: StudyTables) -> list[list[str]]:
     )
     return [
         [name, uses.get(name, "not used"), *(
-            _percent(rates.get(name, {}).get(rate)) for rate in ("positive_rate", "majority_rate")
+            percent(rates.get(name, {}).get(rate)) for rate in ("positive_rate", "majority_rate")
         )]
         for name in names
     ]  # fmt: skip
 
 
 def failures(tables: StudyTables) -> list[dict[str, str]]:
-    """Encoders without a verified, finite result, with the reason."""
+    """Encoders without a verified, finite result, with the reason.
+
+    A collapsed encoder is not among them: it finished, and stands in a table of its own.
+    """
     encoders, labels = tables.encoders, encoder_labels(tables.encoders)
-    judged = encoders["role"].isin(["undefended", "searched", "labels"])
+    judged = encoders["role"].isin(JUDGED_ROLES) & (encoders["status"] != "collapsed")
     finite = encoders[[UTILITY, LEAKAGE]].map(math.isfinite).all(axis=1)
     rows = []
     for _, row in encoders[judged & ~((encoders["status"] == "verified") & finite)].iterrows():
@@ -204,51 +292,3 @@ def failures(tables: StudyTables) -> list[dict[str, str]]:
             }
         )
     return rows
-
-
-def _number_cell(value: float, signed: bool = False, flag: str = "") -> Cell:
-    """A figure to three decimals; a dash without one. `flag` is a CSS class of the cell."""
-    if not math.isfinite(value):
-        return Cell("–")
-    prefix = "≥ " if flag == "bound" else ""
-    return Cell(f"{prefix}{value:+.3f}" if signed else f"{prefix}{value:.3f}", float(value), flag)
-
-
-def _percent(value: Any) -> str:
-    return f"{value:.1%}" if isinstance(value, int | float) else "–"
-
-
-def _setting_cell(value: Any) -> Cell:
-    if isinstance(value, str):
-        return Cell(value or "–", value or None)
-    return Cell(f"{value:.3g}", float(value)) if math.isfinite(value) else Cell("–")
-
-
-def _amount_cell(value: float) -> Cell:
-    """A count or cost, thousands abbreviated."""
-    if not math.isfinite(value):
-        return Cell("–")
-    for size, suffix in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
-        if abs(value) >= size:
-            return Cell(f"{value / (size if size > 1e4 else 1e3):.3g}{suffix}", float(value))
-    return Cell(f"{value:,.0f}" if value == int(value) else f"{value:.3g}", float(value))
-
-
-def _natural(label: str) -> str:
-    """A key that sorts `#10` after `#2`."""
-    return f"#{int(label[1:]):06d}" if label[1:].isdigit() and label[0] == "#" else label
-
-
-def _symbol(name: str) -> str:
-    for word, symbol in (("lambda", "λ"), ("mu", "μ")):
-        if name.startswith(word) and name[len(word) :].isdigit():
-            return symbol + name[len(word) :]
-    return name.replace("_", " ")
-
-
-def _varies(rows: pd.DataFrame, name: str) -> bool:
-    return name in rows and rows[name].nunique(dropna=True) > 0
-
-
-def _whole(value: float) -> str:
-    return "–" if not math.isfinite(value) else f"{value:.0f}"

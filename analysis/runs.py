@@ -19,10 +19,12 @@ ENCODER_TEXTS = (*ENCODER_TAGS, "run_id", "run_name", "protector", "cut_point")
 ENCODER_NUMBERS = (
     "optuna_trial", "lambda1", "lambda2", "mu1", "mu2", "encoder_lr", "encoder_lr_decay",
     "adversary_steps", "utility/mean_mcc", "utility/mean_mcc_selection", "leakage/worst",
-    "leakage/worst_selection", "rounds", "converged",
-    "in_loop/decoder", "leakage/in_loop", "saturation_gap", "saturated", "cost/parameters",
-    "cost/multiply_adds", "cost/code_bytes", "cost/latency_ms", "seconds/protect",
-    "seconds/attack", "num_public",
+    "leakage/worst_selection", "leakage/worst_reconstruction", "leakage/worst_attribute",
+    "rounds", "converged", "in_loop/decoder", "in_loop/attribute", "leakage/in_loop",
+    "leakage/in_loop_attribute", "saturation_gap", "saturation_gap/reconstruction",
+    "saturation_gap/attribute", "saturated", "collapse/below_0.01", "collapse/below_0.5",
+    "collapse/total_variance", "cost/parameters", "cost/multiply_adds", "cost/code_bytes",
+    "cost/latency_ms", "seconds/protect", "seconds/attack", "num_public",
 )  # fmt: skip
 ATTACK_TEXTS = ("encoder_id", "attacker", "status", "trial_id", "run_id", "encoder_run_id")
 ATTACK_NUMBERS = (

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.kinds import IN_LOOP_NAMES, KINDS, saturation_gap
 from analysis.load import StudyTables
 from analysis.pareto import hypervolume, non_dominated
 
@@ -16,8 +17,11 @@ UTILITY = "utility/mean_mcc"
 LEAKAGE = "leakage/worst"
 UTILITY_SELECTION = "utility/mean_mcc_selection"
 LEAKAGE_SELECTION = "leakage/worst_selection"
-FRONTIER_ROLES = ("undefended", "searched")
+FRONTIER_ROLES = ("undefended", "searched", "baseline")
 """Who may be on the frontier: `labels` cannot be deployed, floor and ceiling are measures."""
+
+JUDGED_ROLES = (*FRONTIER_ROLES, "labels")
+"""Whose codes are attacked to be told of: all but floor and ceiling."""
 
 MAX_UTILITY_LOSS = 0.05
 """Mean MCC an encoder may lose against the undefended one and still count as a good trade."""
@@ -69,15 +73,35 @@ def is_saturated(encoders: pd.DataFrame) -> pd.Series:
 
 
 def is_defended(encoders: pd.DataFrame) -> pd.Series:
-    """Marks searched encoders; `reconstruction` without either of its λ is no defence."""
-    weights = encoders[["lambda1", "lambda2"]].fillna(0)
-    off = (encoders["protector"] == "none") | (
-        (encoders["protector"] == "reconstruction") & (weights == 0).all(axis=1)
+    """Marks what is there to protect: searched encoders, and the baselines that hide something.
+
+    `reconstruction` without either of its λ is no defence, nor is `obfuscator` with both its
+    terms switched off, nor `identity`, which sends the image itself.
+    """
+    weights = encoders[["lambda1", "lambda2"]]
+    method = encoders["protector"]
+    off = (
+        method.isin(["none", "identity"])
+        | ((method == "reconstruction") & (weights.fillna(0) == 0).all(axis=1))
+        # A weight that is not known is the method's default, which is not 0.
+        | (
+            (method == "obfuscator")
+            & ((weights["lambda1"] == 0) | _is_false(encoders, "defend_attributes"))
+            & ((weights["lambda2"] == 0) | _is_false(encoders, "defend_reconstruction"))
+        )
     )
-    return (encoders["role"] == "searched") & ~off
+    return encoders["role"].isin(["searched", "baseline"]) & ~off
 
 
-def best_trade(encoders: pd.DataFrame, saturated_only: bool = True) -> dict[str, Any] | None:
+def _is_false(encoders: pd.DataFrame, name: str) -> pd.Series:
+    if name not in encoders:
+        return pd.Series(False, index=encoders.index)
+    return encoders[name].astype("str").str.lower() == "false"
+
+
+def best_trade(
+    encoders: pd.DataFrame, saturated_only: bool = True, method: str | None = None
+) -> dict[str, Any] | None:
     """The defended encoder that lowers leakage most at a small loss of utility.
 
     Each is compared with the undefended encoder of its own cut point, or, if that cut has none,
@@ -89,6 +113,7 @@ def best_trade(encoders: pd.DataFrame, saturated_only: bool = True) -> dict[str,
         encoders: The table of encoders.
         saturated_only: Leave out encoders with an attacker that ran out of its budget. Their
             leakage is a lower bound, which is no reason to call them private.
+        method: Choose among the encoders of this protector alone.
 
     Returns:
         Both encoders' ids, utility and leakage, `leakage_drop` and `utility_loss` (negative for a
@@ -99,6 +124,8 @@ def best_trade(encoders: pd.DataFrame, saturated_only: bool = True) -> dict[str,
     rows = encoders[measured(encoders) & choosable]
     baselines = rows[rows["role"] == "undefended"].sort_values(UTILITY_SELECTION, ascending=False)
     candidates = rows[is_defended(rows)]
+    if method is not None:
+        candidates = candidates[candidates["protector"] == method]
     if saturated_only:
         candidates = candidates[is_saturated(candidates)]
     best: dict[str, Any] | None = None
@@ -116,6 +143,8 @@ def best_trade(encoders: pd.DataFrame, saturated_only: bool = True) -> dict[str,
             continue
         best = {
             "encoder_id": row["encoder_id"],
+            "role": row["role"],
+            "method": row["protector"],
             "cut_point": row["cut_point"],
             "utility": float(row[UTILITY]),
             "leakage": float(row[LEAKAGE]),
@@ -139,7 +168,8 @@ def summary(tables: StudyTables) -> dict[str, Any]:
 
     Returns:
         A JSON-able dictionary; a number that could not be measured is None. `num_encoders` counts
-        what the study trained to be judged (undefended and searched), in whatever state it is;
+        what the study trained to be judged (undefended, searched, baselines), in whatever state;
+        `saturation_gaps` has per kind of leakage that was measured its median and largest gap;
         `num_attacks` counts finished attacks on these and on `labels`, not those on the floor and
         ceiling encoders.
     """
@@ -148,8 +178,9 @@ def summary(tables: StudyTables) -> dict[str, Any]:
     count = judged["status"].value_counts()
     verified = judged[measured(judged)]
     labels = encoders[(encoders["role"] == "labels") & (encoders["status"] == "verified")]
-    # The in-loop adversary is not trained again, so it has nothing to saturate.
-    finished = attacks[attacks["saturated"].notna() & (attacks["attacker"] != "in_loop")]
+    # An in-loop adversary is not trained again, so it has nothing to saturate.
+    in_loop = attacks["attacker"].isin(IN_LOOP_NAMES)
+    finished = attacks[attacks["saturated"].notna() & ~in_loop]
     unsaturated = ~finished["saturated"].astype(bool)
     references = encoders.loc[encoders["role"].isin(["floor", "ceiling"]), "encoder_id"]
     is_reference = finished["encoder_id"].isin(references)
@@ -174,12 +205,22 @@ def summary(tables: StudyTables) -> dict[str, Any]:
         "hypervolume": study_hypervolume(encoders),
         "median_saturation_gap": _number(gaps.median()),
         "max_saturation_gap": _number(gaps.max()),
+        "saturation_gaps": _gaps(verified),
         "best_trade": best_trade(encoders),
         "best_trade_lower_bound": best_trade(encoders, saturated_only=False),
         "labels_utility": _number(labels[UTILITY].max()),
         "labels_leakage": _number(labels[LEAKAGE].max()),
         "labels_saturated": bool(is_saturated(labels).all()),
         "max_utility_loss": MAX_UTILITY_LOSS,
+    }
+
+
+def _gaps(verified: pd.DataFrame) -> dict[str, dict[str, float]]:
+    gaps = {kind: saturation_gap(verified, kind).dropna() for kind in KINDS}
+    return {
+        kind: {"median": float(values.median()), "max": float(values.max())}
+        for kind, values in gaps.items()
+        if not values.empty
     }
 
 

@@ -1,11 +1,11 @@
-"""The search spaces of the encoders without an adversary: where to cut, and how fast to learn."""
+"""The search spaces of the encoders without an adversary."""
 
 from search_spaces.ranges import Choice, Float
-from search_spaces.space import CUT_POINT, SearchSpace
+from search_spaces.space import CUT_POINT, CUT_POINTS, SearchSpace
 
 UNDEFENDED = SearchSpace(
     domains={
-        CUT_POINT: Choice(("conv1", "conv2", "conv3", "conv4", "avgpool", "fc")),
+        CUT_POINT: CUT_POINTS,
         "model.code_width": Choice((32, 64, 128, 256)),
         "protector.encoder_lr": Float(3e-4, 3e-3, log=True),
         "protector.encoder_lr_decay": Float(0.003, 1.0, log=True),
@@ -21,7 +21,7 @@ UNDEFENDED = SearchSpace(
 """Of `none`: the space of `reconstruction` without what concerns its adversary."""
 
 LABELS = SearchSpace(
-    domains={CUT_POINT: Choice(("conv1", "conv2", "conv3", "conv4", "avgpool", "fc"))},
+    domains={CUT_POINT: CUT_POINTS},
     default={CUT_POINT: "fc"},
 )
 """Of `labels`, which trains nothing: only where the attackers take it to be cut."""

@@ -152,6 +152,7 @@ def read_domain(value: list[Any] | Mapping[str, Any], like: Domain) -> Domain:
     Args:
         value: A list of choices, or a mapping `{low, high[, log][, or_zero]}`.
         like: The domain it replaces: it decides between floats and integers, and gives `log`.
+            Choices that are all floats may become a range, others not.
 
     Raises:
         ValueError: If the value is neither, or its range is not one.
@@ -172,7 +173,7 @@ def read_domain(value: list[Any] | Mapping[str, Any], like: Domain) -> Domain:
             raise ValueError(f"the ends of a range must be finite, got {dict(value)}")
     log = bool(value.get("log", getattr(like, "log", False) and low > 0))
     or_zero = bool(value.get("or_zero", False))
-    if isinstance(like, Choice):
+    if isinstance(like, Choice) and not all(isinstance(one, float) for one in like.values):
         raise ValueError(f"give a list of choices such as {like.dump()}, got {dict(value)}")
     if isinstance(like, Integer):
         if or_zero or int(low) != low or int(high) != high:

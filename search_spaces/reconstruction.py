@@ -1,12 +1,12 @@
 """The search space of Xiao's protector, `reconstruction` (methods section 2.1)."""
 
 from search_spaces.ranges import Choice, Float, Integer
-from search_spaces.space import CUT_POINT, SearchSpace
+from search_spaces.space import CUT_POINT, CUT_POINTS, SearchSpace
 
 SPACE = SearchSpace(
     domains={
-        # Xiao, Table 3: the six cut points of a ResNet, shallow to deep.
-        CUT_POINT: Choice(("conv1", "conv2", "conv3", "conv4", "avgpool", "fc")),
+        # Xiao, Table 3: the six cut points of a ResNet; other backbones have their own.
+        CUT_POINT: CUT_POINTS,
         # The paper does not give the width of the last layer; 128 is the project's default.
         "model.code_width": Choice((32, 64, 128, 256)),
         # Weight of the reconstruction term. The paper uses 1; its pixel error is a mean over
@@ -25,6 +25,11 @@ SPACE = SearchSpace(
         "protector.encoder_lr_decay": Float(0.003, 1.0, log=True),
         # In the same trial one step per round lost to a retrained decoder, three did not.
         "protector.adversary_steps": Integer(1, 3),
+        # Kept while the encoder's decays, so that the decoder gains on it: around the encoder's.
+        "protector.adversary_lr": Float(1e-3, 1e-2, log=True),
+        # Rounds before λ1 and λ2 count: a decoder that can invert already is worth running from
+        # (Pittaluga, section 4, warms its classifiers up). Always fewer than all rounds.
+        "protector.warmup": Choice((0, 50, 100)),
     },
     default={
         CUT_POINT: "conv4",
@@ -36,6 +41,9 @@ SPACE = SearchSpace(
         "protector.encoder_lr": 3e-3,
         "protector.encoder_lr_decay": 0.01,
         "protector.adversary_steps": 3,
+        "protector.adversary_lr": 3e-3,
+        "protector.warmup": 0,
     },
     only_at={"model.code_width": "fc"},
+    below={"protector.warmup": "protector.rounds"},
 )

@@ -9,6 +9,22 @@ import optuna
 from search_spaces.ranges import Choice, Domain, Value
 
 CUT_POINT = "model.cut_point"
+CUT_POINTS = Choice(
+    ("conv1", "conv2", "conv3", "conv4", "avgpool", "fc",
+     "pool1", "pool2", "pool3", "pool4", "pool5",
+     "code")
+)  # fmt: skip
+"""The cut points of every backbone, each backbone's from shallow to deep: Xiao's Table 3,
+DeepObfuscator's Table 1, Pittaluga's section 3.1. A study chooses among its own backbone's."""
+PREFERRED_CUTS = ("conv4", "pool2", "code")
+"""Where the first encoder is cut: the first of these that there is, else the deepest cut. `pool2`
+and `code` are the papers'; a ResNet's `conv4` keeps some room between use and leakage, while its
+paper's `fc` leaves little to defend (Xiao, Table 3)."""
+
+
+def default_cut(cut_points: Sequence[str]) -> str:
+    """Where the first encoder is cut among these, shallow to deep."""
+    return next((name for name in PREFERRED_CUTS if name in cut_points), cut_points[-1])
 
 
 @dataclass(frozen=True)
@@ -16,24 +32,38 @@ class SearchSpace:
     """What is searched, under dotted names such as `model.cut_point` or `protector.lambda1`.
 
     Attributes:
-        domains: What each name may be, in the order in which Optuna is asked.
-        default: A value for every name; the first point that is tried.
+        domains: What each name may be, in the order in which Optuna is asked. Without
+            `model.cut_point` the encoder is no part of the backbone, and nothing is cut.
+        default: A value for every name; the first point that is tried. The cut point's is replaced
+            where the backbone has another one (`default_cut`).
         only_at: Names that mean something at one cut point only: `{name: cut point}`. They are
             proposed there and nowhere else.
+        below: Names whose choices must stay below another setting: `{name: setting}`. Choices of
+            the space's own that do not are left out.
     """
 
     domains: Mapping[str, Domain]
     default: Mapping[str, Value]
     only_at: Mapping[str, str] = field(default_factory=dict)
+    below: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_cut(self) -> bool:
+        """Whether it makes a difference where the backbone is cut."""
+        return CUT_POINT in self.domains
 
     def resolve(
-        self, given: Mapping[str, Value | Domain], cut_points: Sequence[str]
+        self,
+        given: Mapping[str, Value | Domain],
+        cut_points: Sequence[str],
+        limits: Mapping[str, float] | None = None,
     ) -> "ResolvedSpace":
         """Lays what a user gave over the space.
 
         Args:
             given: Fixed values, or domains that replace the space's own.
             cut_points: The cut points to choose among where none is given.
+            limits: Values of the settings named in `below`.
 
         Raises:
             ValueError: If a name is not searched.
@@ -46,18 +76,23 @@ class SearchSpace:
         for name, own in self.domains.items():
             if name == CUT_POINT:
                 own = Choice(tuple(cut_points))
+            own = _kept_below(own, (limits or {}).get(self.below.get(name, "")))
             value = given.get(name, own)
             if isinstance(value, Domain):
                 domains[name] = value
             else:
                 fixed[name] = value
-        at = domains.get(CUT_POINT)
-        reachable = at.ends() if at else [fixed[CUT_POINT]]
+        default = dict(self.default)
+        reachable: Sequence[Value] = ()
+        if self.has_cut:
+            at = domains.get(CUT_POINT)
+            reachable = at.ends() if at else [fixed[CUT_POINT]]
+            default[CUT_POINT] = default_cut([str(name) for name in reachable])
         for name, cut_point in self.only_at.items():
             if cut_point not in reachable:
                 domains.pop(name, None)
                 fixed.pop(name, None)
-        return ResolvedSpace(domains, fixed, dict(self.default), dict(self.only_at))
+        return ResolvedSpace(domains, fixed, default, dict(self.only_at))
 
 
 @dataclass(frozen=True)
@@ -76,12 +111,20 @@ class ResolvedSpace:
     default: Mapping[str, Value]
     only_at: Mapping[str, str]
 
-    def suggest(self, trial: optuna.trial.BaseTrial) -> dict[str, Value]:
-        """Asks Optuna for a point; fixed values are part of it."""
+    def suggest(
+        self, trial: optuna.trial.BaseTrial, parameters: Mapping[str, str] | None = None
+    ) -> dict[str, Value]:
+        """Asks Optuna for a point; fixed values are part of it.
+
+        Args:
+            trial: Optuna's trial.
+            parameters: Optuna's name for a name of ours, where it has another one.
+        """
+        called = parameters or {}
         point = dict(self.fixed)
         for name, domain in self._ordered():
             if self._applies(name, point):
-                point[name] = domain.suggest(trial, name)
+                point[name] = domain.suggest(trial, called.get(name, name))
         return point
 
     def default_point(self) -> dict[str, Value]:
@@ -89,23 +132,34 @@ class ResolvedSpace:
         trial = optuna.trial.FixedTrial(self.default_parameters())
         return self.suggest(trial)
 
-    def default_parameters(self) -> dict[str, Any]:
-        """The default point as Optuna parameters, to be enqueued."""
+    def default_parameters(self, parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """The default point as Optuna parameters, to be enqueued; `parameters` as in `suggest`."""
+        called = parameters or {}
         point = dict(self.fixed)
-        parameters: dict[str, Any] = {}
+        encoded: dict[str, Any] = {}
         for name, domain in self._ordered():
             if not self._applies(name, point):
                 continue
-            encoded = domain.encode(name, self.default[name])
-            parameters |= encoded
-            point[name] = domain.suggest(optuna.trial.FixedTrial(encoded), name)
-        return parameters
+            parameter = called.get(name, name)
+            value = domain.encode(parameter, self.default[name])
+            encoded |= value
+            point[name] = domain.suggest(optuna.trial.FixedTrial(value), parameter)
+        return encoded
+
+    def searched(self) -> list[str]:
+        """The names that Optuna is asked for: those with more than one value."""
+        return [
+            name
+            for name, domain in self.domains.items()
+            if not (isinstance(domain, Choice) and len(domain.values) == 1)
+        ]
 
     def cut_points(self) -> tuple[str, ...]:
-        """The cut points an encoder of this study can have."""
+        """The cut points an encoder of this study can have; none where nothing is cut."""
         domain = self.domains.get(CUT_POINT)
-        values = domain.ends() if domain else [self.fixed[CUT_POINT]]
-        return tuple(str(value) for value in values)
+        if domain is not None:
+            return tuple(str(value) for value in domain.ends())
+        return (str(self.fixed[CUT_POINT]),) if CUT_POINT in self.fixed else ()
 
     def _ordered(self) -> Iterator[tuple[str, Domain]]:
         """The cut point first: what else is asked may depend on it."""
@@ -113,3 +167,11 @@ class ResolvedSpace:
 
     def _applies(self, name: str, point: Mapping[str, Value]) -> bool:
         return name not in self.only_at or point[CUT_POINT] == self.only_at[name]
+
+
+def _kept_below(domain: Domain, limit: float | None) -> Domain:
+    """Leaves out the choices that are not below a limit, but never all of them."""
+    if limit is None or not isinstance(domain, Choice):
+        return domain
+    kept = tuple(value for value in domain.values if float(value) < limit)
+    return Choice(kept or domain.values[:1])

@@ -44,12 +44,15 @@ def check_batch_sizes(config: StudyConfig, split_sizes: Mapping[str, int]) -> No
         ConfigError: Naming the field, its value, the split and its size.
     """
     drawn = [("attack", config.attack.batch_size, "public")]
-    size = getattr(config.protector, "batch_size", None)
-    build = PROTECTORS[config.protector_name].build
-    if size is not None and build is not None:
-        drawn.append(("protector", size, "private"))
+    for name, settings in config.protectors.items():
+        size = getattr(settings, "batch_size", None)
+        build = PROTECTORS[name].build
+        if size is None or build is None:
+            continue
+        part = "protector" if len(config.protectors) == 1 else f"protector.{name}"
+        drawn.append((part, size, "private"))
         if getattr(build, "needs_public", True):
-            drawn.append(("protector", size, "public"))
+            drawn.append((part, size, "public"))
     for part, size, split in drawn:
         if size > split_sizes[split]:
             raise ConfigError(

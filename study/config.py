@@ -9,14 +9,16 @@ import yaml
 from pydantic import Field
 
 from analysis.addresses import without_password
-from search_spaces import CUT_POINT, ResolvedSpace, Value
+from search_spaces import PROTECTOR_NAME, JointSpace, ResolvedSpace, Value, default_cut
 from trainables.attackers.config import AttackConfig
 from trainables.data.config import DataConfig
 from trainables.nets.config import ModelConfig
+from trainables.protectors import PROTECTORS
 from trainables.settings import Settings
 
-Baseline = Literal["none", "labels"]
+Baseline = Literal["none", "labels", "identity", "blur", "noise"]
 
+PARTS = ("study", "data", "model", "protector", "attack", "resources")
 MAY_CHANGE = ("study.num_encoders", "study.max_concurrent", "study.storage", "resources.")
 """What may differ when a study is resumed: how much, how fast and where it is kept, but not what is
 measured."""
@@ -29,16 +31,20 @@ class StudyPart(Settings):
         name: Its name in MLflow, in Optuna's storage and under the results folder; the recipe's
             name by default.
         seed: Every trial's seed is derived from this and from the trial's own configuration.
-        num_encoders: Encoders to train and verify, undefended ones included; `labels` is free.
+        num_encoders: Encoders to train and verify, baselines included; `labels` is free.
         max_concurrent: Trials at a time; None follows from the resources per trial and the cores.
-        sampler: Optuna's `tpe`, `nsga2`, `gp` or `random`.
+        sampler: Optuna's `tpe`, `nsga2`, `gp` or `random`. With several protectors `tpe` learns
+            each one's values; `nsga2` and `gp` see only what every encoder has (which protector,
+            which cut) and draw the rest at random.
         num_startup: Random points before `tpe` and `gp` trust their model; the population of
             `nsga2`.
         storage: Address of Optuna's storage; None means a SQLite file in the results folder. A
             password in it is used and never kept or shown.
         utility_floor: Least `mean_mcc` worth proposing for, a constraint of the search.
-        baselines: Encoders to measure beside the searched ones: `labels`, the reference point of
-            methods section 2.4, and `none`, the undefended encoder at every cut point listed.
+        baselines: Encoders to measure beside the searched ones: `labels`, the reference point that
+            sends the true labels; `none`, the undefended encoder at every cut point listed; and
+            `identity`, `blur`, `noise`, which send the image as it is, blurred or noisy. They train
+            as the first protector does.
     """
 
     name: str = Field(default="study", pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", max_length=100)
@@ -72,84 +78,134 @@ class ResourcesConfig(Settings):
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """A study, checked. Values that are searched hold their defaults in `model` and `protector`.
+    """A study, checked. Values that are searched hold their defaults in `model` and `protectors`.
 
     Attributes:
         recipe: Name of the recipe it came from.
         study: How it searches.
         data: What it is measured on.
         model: The network that is split.
-        protector: Settings of the protector.
+        protectors: Settings of every protector, in the order listed.
         attack: The suite and how long it trains.
         resources: What a trial holds.
-        space: What is searched.
-        left_out: Cut points that were not given and do not fit the image size.
+        spaces: What is searched of each protector.
+        cut_points: Where encoders may be cut: as the user named, else wherever they can be.
+        left_out: Cut points that were not named and cannot be used, each with the reason.
         listed_cut_points: Cut points the user named; empty if the choice was left to the study.
-        dropped: Keys of the recipe that another protector than the recipe's has no use for.
+        dropped: Keys of the recipe that are not meant for the protectors chosen instead of its own.
     """
 
     recipe: str
     study: StudyPart
     data: DataConfig
     model: ModelConfig
-    protector: Settings
+    protectors: Mapping[str, Settings]
     attack: AttackConfig
     resources: ResourcesConfig
-    space: ResolvedSpace
-    left_out: tuple[str, ...]
+    spaces: Mapping[str, ResolvedSpace]
+    cut_points: tuple[str, ...]
+    left_out: Mapping[str, str]
     listed_cut_points: tuple[str, ...]
     dropped: tuple[str, ...] = ()
 
     @property
     def protector_name(self) -> str:
-        """The protector's name in the registry."""
-        return str(self.protector.model_dump()["name"])
+        """The first protector's name in the registry."""
+        return next(iter(self.protectors))
+
+    @property
+    def protector(self) -> Settings:
+        """The first protector's settings: the baselines are trained as it is."""
+        return self.protectors[self.protector_name]
+
+    @property
+    def space(self) -> ResolvedSpace:
+        """What is searched of the first protector."""
+        return self.spaces[self.protector_name]
+
+    @property
+    def joint(self) -> JointSpace:
+        """What Optuna is asked: which protector, if there are several, and its values."""
+        return JointSpace(self.spaces)
 
     def resolved(self) -> dict[str, dict[str, Any]]:
         """Everything, JSON-able; a searched value stands as its choices or its range.
 
-        The password of the storage's address is left out: what is returned is kept and shown.
+        Of several protectors each has its own mapping under its name. The password of the
+        storage's address is left out: what is returned is kept and shown.
         """
-        parts = {
+        parts: dict[str, dict[str, Any]] = {
             part: getattr(self, part).model_dump(mode="json")
-            for part in ("study", "data", "model", "protector", "attack", "resources")
+            for part in ("study", "data", "model", "attack", "resources")
         }
-        for dotted, domain in self.space.domains.items():
-            part, name = dotted.split(".", 1)
-            parts[part][name] = domain.dump()
+        if len(self.listed_cut_points) > 1:
+            parts["model"]["cut_point"] = list(self.listed_cut_points)
+        own: dict[str, dict[str, Any]] = {}
+        for name, settings in self.protectors.items():
+            own[name] = settings.model_dump(mode="json")
+            for dotted, domain in self.spaces[name].domains.items():
+                part, field = dotted.split(".", 1)
+                (own[name] if part == "protector" else parts[part])[field] = domain.dump()
+        if len(own) == 1:
+            parts["protector"] = own[self.protector_name]
+        else:
+            for values in own.values():
+                del values["name"]
+            parts["protector"] = {"name": list(own), **own}
         if self.study.storage is not None:
             parts["study"]["storage"] = without_password(self.study.storage)
-        return parts
+        return {part: parts[part] for part in PARTS}
 
     def to_yaml(self) -> str:
         """The resolved configuration as YAML; given as a recipe it is the same study again."""
         return yaml.safe_dump(self.resolved(), sort_keys=False, width=100)
 
     def dropped_line(self) -> str:
-        """Says what of the recipe was left aside because the protector has no such setting."""
-        names = ", ".join(self.dropped)
-        return f"left aside from the recipe: {names} (protector {self.protector_name} has none)"
+        """Says what of the recipe was left aside because it is not for the protectors chosen."""
+        names, protectors = ", ".join(self.dropped), ", ".join(self.protectors)
+        return f"left aside from the recipe: {names} (not meant for {protectors})"
 
     def at(self, point: Mapping[str, Value]) -> tuple[ModelConfig, Settings]:
-        """The model's and the protector's settings with a point's values put in."""
+        """The model's and the protector's settings with a point's values put in.
+
+        A point that does not say of which protector it is, is of the first.
+        """
+        settings = self.protectors[str(point.get(PROTECTOR_NAME, self.protector_name))]
         values: dict[str, dict[str, Value]] = {"model": {}, "protector": {}}
         for dotted, value in point.items():
             part, name = dotted.split(".", 1)
-            values[part][name] = value
+            if dotted != PROTECTOR_NAME:
+                values[part][name] = value
         model = ModelConfig(**{**self.model.model_dump(), **values["model"]})
-        protector = type(self.protector)(**{**self.protector.model_dump(), **values["protector"]})
-        return model, protector
+        return model, type(settings)(**{**settings.model_dump(), **values["protector"]})
+
+    def baseline(self, name: str) -> Settings:
+        """Settings of a baseline: trained as the first protector is by default, not defended."""
+        _, protector = self.at(self.space.default_point())
+        return as_baseline(name, protector)
 
     def undefended_cut_points(self) -> tuple[str, ...]:
         """Where the undefended encoder is measured: each listed cut, else the default one."""
-        return self.listed_cut_points or (str(self.space.default_point()[CUT_POINT]),)
+        return self.listed_cut_points or (default_cut(self.cut_points),)
+
+
+def as_baseline(name: str, protector: Settings) -> Settings:
+    """A baseline's settings with everything of a protector's that it has too."""
+    entry = PROTECTORS[name].config
+    shared = entry.model_fields.keys() - {"name"}
+    return entry(**{k: v for k, v in protector.model_dump().items() if k in shared})
 
 
 def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Names the fields in which two resolved configurations differ and must not on resume."""
+    """Names the fields in which two resolved configurations differ and must not on resume.
+
+    A field that an older version of the project did not have yet was at its default.
+    """
     before, after = _flat(old), _flat(new)
     names = sorted(
-        name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+        name
+        for name in before.keys() | after.keys()
+        if before.get(name, _default(name, new)) != after.get(name)
     )
     return [name for name in names if not name.startswith(MAY_CHANGE)]
 
@@ -159,10 +215,31 @@ def describe_change(old: Mapping[str, Any], new: Mapping[str, Any], name: str) -
     return f"{name}: was {_flat(old).get(name)!r}, now {_flat(new).get(name)!r}"
 
 
+def _default(dotted: str, parts: Mapping[str, Any]) -> Any:
+    """A field's default, as a resolved configuration shows it; None if there is no such field."""
+    part, *owner, name = dotted.split(".")
+    models: dict[str, type[Settings]] = {
+        "study": StudyPart, "data": DataConfig, "model": ModelConfig, "attack": AttackConfig,
+        "resources": ResourcesConfig,
+    }  # fmt: skip
+    protector = owner[0] if owner else str(parts.get("protector", {}).get("name"))
+    if protector in PROTECTORS:
+        models["protector"] = PROTECTORS[protector].config
+    field = models[part].model_fields.get(name) if part in models else None
+    default = None if field is None or field.is_required() else field.get_default()
+    return list(default) if isinstance(default, tuple) else default
+
+
 def _flat(parts: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()
-    }
+    """Dotted name → value; a protector's own mapping is no value, a range is."""
+    flat: dict[str, Any] = {}
+    for part, values in parts.items():
+        for name, value in values.items():
+            if part == "protector" and name in PROTECTORS and isinstance(value, Mapping):
+                flat |= {f"{part}.{name}.{field}": own for field, own in value.items()}
+            else:
+                flat[f"{part}.{name}"] = value
+    return flat
 
 
 def absolute_root(data: DataConfig) -> DataConfig:

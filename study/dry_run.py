@@ -25,9 +25,7 @@ PLACEHOLDER = {
 }
 
 
-def print_plan(
-    config: StudyConfig, places: Places, console: Console, resume: bool = False
-) -> None:
+def print_plan(config: StudyConfig, places: Places, console: Console, resume: bool = False) -> None:
     """Checks what can be checked without leaving a trace, and prints the plan.
 
     Args:
@@ -52,9 +50,11 @@ def print_plan(
     jobs = JobFactory(config, places.folder, PLACEHOLDER)
     plan = make_plan(config, jobs, max_concurrent(config, cpus, gpus))
     console.print(config.to_yaml(), markup=False, highlight=False, soft_wrap=True)
-    if config.left_out:
-        size = f"{config.data.height}x{config.data.width}"
-        console.print(f"left out: {', '.join(config.left_out)} do not fit images of {size}\n")
+    for cut_point, reason in config.left_out.items():
+        console.print(
+            f"cut point {cut_point} is left out: {reason}\n",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
     if config.dropped:
         console.print(f"{config.dropped_line()}\n", markup=False, highlight=False, soft_wrap=True)
     if cluster is not None:
@@ -81,20 +81,29 @@ def _table(config: StudyConfig, jobs: JobFactory, plan: Plan) -> Table:
             counted += role != "labels"
             table.add_row(f"train {job.label} ({role})", "1")
     left = config.study.num_encoders - counted
-    if left > 0:
-        table.add_row(f"train {jobs.searched(config.space.default_point()).label} (default)", "1")
-    if left > 1:
-        names = ", ".join(name.split(".", 1)[1] for name in config.space.domains)
-        table.add_row(
-            f"train {config.protector_name} encoders proposed by {config.study.sampler} over "
-            f"{names or 'nothing: all values are fixed'}",
-            str(left - 1),
-        )
+    defaults = config.joint.default_points()
+    for point in defaults[: max(0, left)]:
+        table.add_row(f"train {jobs.searched(point).label} (default)", "1")
+    if left > len(defaults):
+        table.add_row(_proposed(config), str(left - len(defaults)))
     table.add_row(
         f"attack each encoder once it is frozen ({plan.attacks_per_encoder} trial(s) each)",
         str(plan.num_encoders * plan.attacks_per_encoder),
     )
     return table
+
+
+def _proposed(config: StudyConfig) -> str:
+    """Of which protectors Optuna proposes encoders, and over what."""
+    over = [
+        f"{name if len(config.spaces) > 1 else ''} "
+        + (", ".join(dotted.split(".", 1)[1] for dotted in space.searched()) or "nothing")
+        for name, space in config.spaces.items()
+    ]
+    return (
+        f"train {', '.join(config.protectors)} encoders proposed by {config.study.sampler} over "
+        + "; ".join(text.strip() for text in over)
+    )
 
 
 def _costs(estimated: Estimate, plan: Plan, places: Places) -> str:

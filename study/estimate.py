@@ -1,12 +1,13 @@
 """How long a study would take and how much disk it would fill, from a few measured steps."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from search_spaces import Value
 from study.config import StudyConfig
 from study.jobs import JobFactory
 from study.progress import Plan
@@ -20,6 +21,7 @@ from trainables.nets.backbones import code_spec
 from trainables.nets.perceptual import PublicFeatures
 from trainables.protectors import PROTECTORS
 from trainables.protectors.base import Setting
+from trainables.protectors.config import ProtectorConfig
 
 TIMED_STEPS = 3
 EVALUATION_SHARE = 0.25
@@ -46,46 +48,58 @@ class Estimate:
 
 
 def estimate(config: StudyConfig, jobs: JobFactory, plan: Plan) -> Estimate:
-    """Times a few rounds and attack steps on random images, at the default point."""
+    """Times a few rounds and attack steps on random images, at each protector's default point."""
     threads = torch.get_num_threads()
     random_state = torch.random.get_rng_state()
     try:
         torch.set_num_threads(min(config.resources.cpus_per_protect, num_cores()))
-        round_seconds, num_weights = _time_rounds(config)
+        timed = [_time_rounds(config, point) for point in config.joint.default_points()]
         torch.set_num_threads(min(config.resources.cpus_per_attack, num_cores()))
         step_seconds = _time_attacks(config, jobs)
     finally:
         torch.set_num_threads(threads)
         torch.random.set_rng_state(random_state)
-    rounds = int(getattr(config.protector, "rounds", 0))
+    # Every protector gets about its share of the encoders.
+    protect_seconds, num_weights = (sum(one) / len(timed) for one in zip(*timed, strict=True))
     steps = config.attack.max_steps * STEPS_SHARE * (1 + EVALUATION_SHARE)
     verifications = plan.num_encoders + 2  # floor and ceiling
-    seconds = config.study.num_encoders * rounds * round_seconds * (1 + EVALUATION_SHARE)
+    seconds = config.study.num_encoders * protect_seconds * (1 + EVALUATION_SHARE)
     seconds += verifications * config.attack.seeds * steps * step_seconds
     images = len(make_source(config.data))
     store = images * config.data.height * config.data.width * 3
     per_encoder = num_weights * BYTES_PER_WEIGHT + MEGABYTE / 2
-    basis = f"{round_seconds:.3g} s per round, {step_seconds:.3g} s per step of the whole suite"
+    basis = (
+        f"{protect_seconds:.3g} s of rounds per encoder, {step_seconds:.3g} s per step of the "
+        "whole suite"
+    )
     return Estimate(seconds, (store + plan.num_encoders * per_encoder) / MEGABYTE, basis)
 
 
-def _time_rounds(config: StudyConfig) -> tuple[float, int]:
-    """Seconds per round, and weights of the nets an encoder leaves on disk."""
-    build = PROTECTORS[config.protector_name].build
-    if build is None:
-        return 0.0, 0
-    perceptual = _perceptual() if getattr(config.protector, "needs_perceptual", False) else None
+def _time_rounds(config: StudyConfig, point: Mapping[str, Value]) -> tuple[float, float]:
+    """Seconds of all rounds of a point, and weights of the nets its encoder leaves on disk."""
+    model, settings = config.at(point)
+    build = PROTECTORS[str(settings.model_dump()["name"])].build
+    if build is None or not isinstance(settings, ProtectorConfig):
+        return 0.0, 0.0
+    perceptual = _perceptual() if settings.needs_perceptual else None
     data = config.data
-    setting = Setting(config.model, data.height, data.width, (0,), torch.device("cpu"), perceptual)
-    protector = build(config.protector, setting)  # type: ignore[arg-type]
-    size = int(config.protector.model_dump()["batch_size"])
-    batch = Batch(_images(config, size), torch.zeros(size, 1), torch.arange(size))
+    private = tuple(range(1, 1 + len(data.private)))
+    setting = Setting(
+        model, data.height, data.width, (0,), torch.device("cpu"), perceptual, private
+    )
+    protector = build(settings, setting)
+    # Preparation is cheaper, and short: what is timed is a round of the alternating training.
+    protector.rounds = settings.preparation_rounds
+    size = settings.batch_size
+    labels = (torch.arange(size)[:, None] % 2).float().expand(size, 1 + len(private))
+    batch = Batch(_images(config, size), labels, torch.arange(size))
 
-    def one_round() -> None:
-        protector.round(lambda: batch, lambda: batch)
+    def draw(balanced: tuple[int, ...] = ()) -> Batch:
+        return batch
 
     nets = protector.nets().values()
-    return _time(one_round), sum(w.numel() for net in nets for w in net.parameters())
+    seconds = settings.total_rounds * _time(lambda: protector.round(draw, draw))
+    return seconds, float(sum(w.numel() for net in nets for w in net.parameters()))
 
 
 def _time_attacks(config: StudyConfig, jobs: JobFactory) -> float:

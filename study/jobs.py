@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from search_spaces import CUT_POINT, Value
+from search_spaces import CUT_POINT, SPACES, Value
 from study.config import StudyConfig
 from study.folder import StudyFolder
+from study.naming import is_cut, run_name
 from trainables.attackers.suite import SUITE_VERSION, resolve_attackers
-from trainables.nets.config import ModelConfig
+from trainables.nets.config import DEFAULT_CUTS, ModelConfig
 from trainables.protectors import PROTECTORS
 from trainables.seeding import config_hash, derive_seed, file_hash
 from trainables.settings import Settings
 
 JobKind = Literal["protect", "attack", "reference"]
-Role = Literal["undefended", "labels", "searched"]
+Role = Literal["undefended", "labels", "baseline", "searched"]
 REFERENCES = ("constant", "identity")
 """The stand-ins for an encoder that give each attacker's floor and ceiling."""
 
@@ -92,21 +93,25 @@ class JobFactory:
         return self._protect(model, protector)
 
     def baselines(self) -> list[tuple[Role, Job]]:
-        """The encoders to measure beside the searched ones, `labels` first."""
+        """The encoders to measure beside the searched ones.
+
+        `labels` first, then the undefended encoder at every cut, then those that are not cut.
+        All are trained exactly as the first protector's encoders are, but for the defence.
+        """
+        listed = self.config.study.baselines
         default = self.config.space.default_point()
         cut_points = self.config.undefended_cut_points()
         jobs: list[tuple[Role, Job]] = []
-        if "labels" in self.config.study.baselines:
+        if "labels" in listed:
             model, _ = self.config.at({**default, CUT_POINT: cut_points[0]})
             jobs.append(("labels", self._protect(model, PROTECTORS["labels"].config())))
-        if "none" in self.config.study.baselines:
+        if "none" in listed:
             for cut_point in cut_points:
-                model, protector = self.config.at({**default, CUT_POINT: cut_point})
-                # Trained exactly as the defended ones are, but for the defence.
-                entry: type[Settings] = PROTECTORS["none"].config
-                shared = entry.model_fields.keys() - {"name"}
-                values = {k: v for k, v in protector.model_dump().items() if k in shared}
-                jobs.append(("undefended", self._protect(model, entry(**values))))
+                model, _ = self.config.at({**default, CUT_POINT: cut_point})
+                jobs.append(("undefended", self._protect(model, self.config.baseline("none"))))
+        model, _ = self.config.at(default)
+        for name in dict.fromkeys(name for name in listed if not SPACES[name].has_cut):
+            jobs.append(("baseline", self._protect(model, self.config.baseline(name))))
         return jobs
 
     def attacks(self, protect: Job, has_in_loop: bool) -> list[Job]:
@@ -174,10 +179,7 @@ class JobFactory:
         )
 
     def _protect(self, model: ModelConfig, protector: Settings) -> Job:
-        if model.cut_point != "fc":
-            # Only the `fc` cut has a code width: two names for one encoder would be two trials.
-            values = {**model.model_dump(), "code_width": type(model)().code_width}
-            model = type(model)(**values)
+        model = _one_name(model, is_cut(protector.model_dump()["name"]))
         settings = {
             "data": self.config.data.model_dump(mode="json"),
             "model": model.model_dump(mode="json"),
@@ -258,7 +260,7 @@ class JobFactory:
         plain = ModelConfig().model_dump(mode="json")
         return {
             **fixed,
-            "cut_point": plain["cut_point"],
+            "cut_point": DEFAULT_CUTS[self.config.model.backbone],
             "code_width": plain["code_width"],
         }
 
@@ -272,17 +274,11 @@ class JobFactory:
         }
 
 
-def run_name(model: Mapping[str, Any], protector: Mapping[str, Any]) -> str:
-    """A short name: protector, cut point and the weights that are not 0."""
-    words = [str(protector["name"])]
-    if protector["name"] != "labels":
-        words.append(str(model["cut_point"]))
-    for name, symbol in (
-        ("lambda1", "λ1"),
-        ("lambda2", "λ2"),
-        ("mu1", "μ1"),
-        ("mu2", "μ2"),
-    ):
-        if protector.get(name):
-            words.append(f"{symbol}={protector[name]:.2g}")
-    return " ".join(words)
+def _one_name(model: ModelConfig, cut: bool) -> ModelConfig:
+    """Resets what makes no difference: two names for one encoder would be two trials."""
+    values = model.model_dump()
+    if not cut:
+        values["cut_point"] = DEFAULT_CUTS[model.backbone]
+    if not cut or model.cut_point != "fc":  # only this cut has a code width
+        values["code_width"] = type(model)().code_width
+    return type(model)(**values)

@@ -26,7 +26,7 @@ from study.logged import (
 from study.records import EncoderRecord, Result
 from study.tracking import Key, Runs
 from study.verification import AttackFigures
-from trainables.attackers.suite import IN_LOOP
+from trainables.attackers.suite import IN_LOOP_NAMES
 
 REFERENCE_ROLES = {"constant": "floor", "identity": "ceiling"}
 STUDY: Key = ("study", "", "", "")
@@ -263,9 +263,9 @@ class Journal:
 
 
 def _trial_of(record: EncoderRecord, attacker: str, seed: int) -> str:
-    """The attack trial that carried an attacker; the in-loop one comes with the first trial."""
+    """The attack trial that carried an attacker; in-loop ones come with the first trial."""
     jobs = list((record.attacks or {}).values())
     for job in jobs:
         if job.seed == seed and attacker in job.attackers:
             return job.key
-    return jobs[0].key if attacker == IN_LOOP and jobs else record.encoder_id
+    return jobs[0].key if attacker in IN_LOOP_NAMES and jobs else record.encoder_id

@@ -165,8 +165,11 @@ def _run_locked(
     check_same_data(places, client, data, options.resume)
     write_text(config.to_yaml(), folder.config)
     write_json(dict(data), folder.root / DATA_FILE)
-    for cut_point in config.left_out:
-        console.print(f"cut point {cut_point} is left out: it does not fit the image size")
+    for cut_point, reason in config.left_out.items():
+        console.print(
+            f"cut point {cut_point} is left out: {reason}",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
     if config.dropped:
         console.print(config.dropped_line(), markup=False, highlight=False, soft_wrap=True)
 
@@ -233,9 +236,7 @@ def _prepare_data(config: StudyConfig, places: Places, console: Console) -> Mapp
     except DataError as error:
         raise ConfigError(str(error)) from error
     for warning in caught:
-        console.print(
-            f"warning: {warning.message}", markup=False, highlight=False, soft_wrap=True
-        )
+        console.print(f"warning: {warning.message}", markup=False, highlight=False, soft_wrap=True)
     about = dataset.describe()
     if about["num_skipped"]:
         total = about["num_images"] + about["num_skipped"]
@@ -258,7 +259,9 @@ def _conclude(search: VerifiedSearch, journal: Journal, places: Places, console:
     for failure in failures:
         say(f"failed for good: {failure}")
     if failures:
-        say("--resume tries again what failed; what diverged or collapsed would do so again")
+        say("--resume tries again what failed; what diverged would do so again")
+    for encoder in search.collapsed:
+        say(f"collapsed, and so neither attacked nor on the frontier: {encoder}")
     if search.num_not_started:
         say(f"not started: {search.num_not_started} encoders; --resume goes on with them")
     try:

@@ -4,11 +4,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from search_spaces import Choice
+from search_spaces import SPACES, Choice
 from study.config import StudyConfig
+from study.naming import is_cut
 from study.records import EncoderRecord, Result
 from study.verification import AttackFigures
-from trainables.attackers.suite import IN_LOOP, SUITE_VERSION
+from trainables.attackers.suite import IN_LOOP_NAMES, SUITE_VERSION
 
 MAX_TAG = 5000
 """Characters of a reason that are kept; MLflow's limit for a tag is 8,000."""
@@ -34,31 +35,40 @@ def study_params(config: StudyConfig) -> dict[str, Any]:
 
 
 def encoder_params(record: EncoderRecord, config: StudyConfig) -> dict[str, Any]:
-    """The protector and every searched name that this encoder has, without its part's name."""
+    """The protector and every searched name that this encoder has, without its part's name.
+
+    A baseline has the values that it shares with the first protector, and its own.
+    """
     trial = record.protect.config
-    params: dict[str, Any] = {"protector": trial["protector"]["name"]}
+    name = str(trial["protector"]["name"])
+    params: dict[str, Any] = {"protector": name}
     if record.role == "labels":
         return params
-    space = config.space
-    params["cut_point"] = trial["model"]["cut_point"]
-    for dotted in [*space.fixed, *space.domains]:
-        part, name = dotted.split(".", 1)
+    if is_cut(name):
+        params["cut_point"] = trial["model"]["cut_point"]
+    space = config.spaces.get(name, config.space)
+    own = {} if name in config.spaces else SPACES[name].domains
+    domains = {**{k: v for k, v in own.items() if k not in space.fixed}, **space.domains}
+    for dotted in dict.fromkeys([*space.fixed, *domains]):
+        part, field = dotted.split(".", 1)
         at = space.only_at.get(dotted)
-        if name in trial[part] and at in (None, params["cut_point"]):
-            params[name] = trial[part][name]
-    for dotted, domain in space.domains.items():
-        name = dotted.split(".", 1)[1]
-        value = params.get(name)
+        # Where the encoder is no part of the backbone, nothing of `model` makes a difference.
+        applies = is_cut(name) or part == "protector"
+        if applies and field in trial[part] and at in (None, params.get("cut_point")):
+            params[field] = trial[part][field]
+    for dotted, domain in domains.items():
+        field = dotted.split(".", 1)[1]
+        value = params.get(field)
         # MLflow's compare view has no logarithmic axis.
         if not isinstance(domain, Choice) and domain.log and isinstance(value, float) and value > 0:
-            params[f"log10_{name}"] = round(math.log10(value), 6)
+            params[f"log10_{field}"] = round(math.log10(value), 6)
     return params
 
 
 def encoder_metrics(record: EncoderRecord) -> dict[str, float]:
     """Utility and cost as training ended with them, and what the verdict says."""
     protected = record.protected or {}
-    kept = ("utility/", "cost/", "in_loop/")
+    kept = ("utility/", "cost/", "collapse/", "in_loop/")
     metrics = numbers({k: v for k, v in protected.items() if k.startswith(kept)})
     metrics |= numbers(
         {
@@ -73,6 +83,8 @@ def encoder_metrics(record: EncoderRecord) -> dict[str, float]:
     if verdict is None:
         return metrics
     metrics |= {f"leakage/{label}": value for label, value in verdict.by_attacker.items()}
+    metrics |= {f"leakage/worst_{kind}": value for kind, value in verdict.by_kind.items()}
+    metrics |= {f"saturation_gap/{kind}": value for kind, value in verdict.gaps.items()}
     metrics |= numbers(
         {
             "leakage/worst": verdict.worst_leakage,
@@ -128,7 +140,9 @@ def reference_metrics(figures: list[AttackFigures]) -> dict[str, float]:
         metrics[f"score/{label}"] = figure.result["test"]
         metrics[f"leakage/{label}"] = figure.leakage_test
     metrics["num_public"] = max(int(figure.result["num_public"]) for figure in figures)
-    metrics["saturated"] = float(all(f.saturated for f in figures if f.attacker != IN_LOOP))
+    metrics["saturated"] = float(
+        all(f.saturated for f in figures if f.attacker not in IN_LOOP_NAMES)
+    )
     return numbers(metrics)
 
 

@@ -83,9 +83,7 @@ def check_results(results: Path) -> None:
         raise ConfigError(f"--results: cannot write {results}: {there} is no folder to write in")
 
 
-def check_database(
-    field: str, address: str, create: bool = True, near: Path | None = None
-) -> None:
+def check_database(field: str, address: str, create: bool = True, near: Path | None = None) -> None:
     """Refuses a database that does not answer within seconds, or a file that is none.
 
     Asked before MLflow and Optuna are: MLflow tries for many minutes.

@@ -126,7 +126,9 @@ class Progress:
     def encoder_failed(self, record: EncoderRecord) -> None:
         """Prints why an encoder has no verdict."""
         self._num_concluded += 1
-        self._say(f"no verdict on {record.label}: {record.status}: {record.reason}")
+        # Known to the study, and no fault of it; but whoever looks at it should see.
+        mark = "warning: " if record.status == "collapsed" else ""
+        self._say(f"{mark}no verdict on {record.label}: {record.status}: {record.reason}")
 
     def warn(self, message: str) -> None:
         """Prints a warning."""
@@ -246,6 +248,8 @@ def _figures(job: Job, result: Result) -> str:
         text = f"mean MCC {result['utility/mean_mcc']:.3f}"
         if "in_loop/decoder" in result:
             text += f", in-loop SSIM {result['in_loop/decoder']:.3f}"
+        if "in_loop/attribute" in result:
+            text += f", in-loop balanced accuracy {result['in_loop/attribute']:.3f}"
         return text
     return ", ".join(f"{r['attacker']} {r['test']:.3f}" for r in result["results"])
 

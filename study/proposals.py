@@ -47,7 +47,7 @@ class Proposals:
     """
 
     def __init__(self, config: StudyConfig, storage: str | optuna.storages.BaseStorage) -> None:
-        self._space = config.space
+        self._space = config.joint
         self._floor = config.study.utility_floor
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
@@ -66,8 +66,8 @@ class Proposals:
         # are there already is a part of its seed.
         seed = derive_seed(config.study.seed, config.study.sampler, len(self._study.trials))
         self._study.sampler = build_sampler(config, seed)
-        if config.space.domains:
-            self._study.enqueue_trial(config.space.default_parameters(), skip_if_exists=True)
+        for parameters in self._space.default_parameters():
+            self._study.enqueue_trial(parameters, skip_if_exists=True)
 
     def restore(self) -> Iterator[Proposal]:
         """Goes through the stored trials; what was interrupted before it had a point has failed."""
@@ -80,7 +80,7 @@ class Proposals:
                 self.fail(trial.number, "interrupted before it started")
 
     def propose(self) -> Proposal:
-        """Asks for the next point: the enqueued default first, then the sampler's."""
+        """Asks for the next point: the enqueued defaults first, then the sampler's."""
         trial = self._study.ask()
         point = self._space.suggest(trial)
         trial.set_user_attr(POINT, point)
@@ -134,11 +134,14 @@ def build_sampler(config: StudyConfig, seed: int) -> optuna.samplers.BaseSampler
     """Makes the sampler of `study.sampler`; a seed of 0 is a seed."""
     startup = config.study.num_startup
     table: dict[str, Any] = {
-        # Grouped and multivariate: which values go together is what there is to learn. Trials
-        # that are still running count as bad ones, so that workers do not crowd together.
+        # Grouped and multivariate: which values go together is what there is to learn, and each
+        # protector's values are a group of their own. Trials that are still running count as bad
+        # ones, so that workers do not crowd together.
         "tpe": lambda: optuna.samplers.TPESampler(
             seed=seed, n_startup_trials=startup, multivariate=True, group=True, constant_liar=True
         ),
+        # These two model what every trial has (with several protectors the name and the cut) and
+        # draw the rest at random.
         "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=seed, population_size=startup),
         "gp": lambda: optuna.samplers.GPSampler(
             seed=seed, n_startup_trials=startup, warn_independent_sampling=False

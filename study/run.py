@@ -32,7 +32,11 @@ proposed by Optuna; a list gives it choices, {low: …, high: …} a range:
   python study/run.py celeba data.root=/data/celeba        your own CelebA
   python study/run.py quickstart study.num_encoders=20 study.name=longer
   python study/run.py quickstart model.cut_point=conv3 'protector.lambda1={low: 1, high: 30}'
+  python study/run.py quickstart 'protector.name=[reconstruction, label_flip]' study.name=both
   python study/run.py quickstart --resume                  go on after Ctrl-C, a crash, or for more
+
+Of several protectors each is tried: protector.KEY=… is for all that have such a key,
+protector.label_flip.KEY=… for that one alone.
 
 Parts: study, data, model, protector, attack, resources; --dry-run prints every key with its value.
 Exit code 0: every trial ended as it should; 1: the study ended, or was stopped, and not every
@@ -45,8 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_intermixed_args(arguments)
     if options.list:
-        for name, line in list_recipes().items():
-            print(f"{name:14} {line}")
+        recipes = list_recipes()
+        for name, line in recipes.items():
+            print(f"{name:{max(map(len, recipes))}}  {line}")
         return 0
     console = Console()
     try:

@@ -18,10 +18,10 @@ from ray.tune.search import Searcher
 
 from study.folder import StudyFolder, read_json
 from study.jobs import Job, JobFactory
+from study.ledger import Ledger
 from study.proposals import Proposals
 from study.records import EncoderRecord, Listener, Result
 from study.references import ReferenceScores
-from study.verification import figures_of, judge
 
 MAX_REPEATS = 20
 """Proposals in a row that are known already before the space counts as exhausted."""
@@ -60,7 +60,6 @@ class VerifiedSearch(Searcher):
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         super().__init__()
-        self.records: dict[str, EncoderRecord] = {}
         self.finished = False
         self.error: Exception | None = None
         self._jobs = jobs
@@ -74,14 +73,10 @@ class VerifiedSearch(Searcher):
         self._encoders: deque[Job] = deque()
         self._references = ReferenceScores(jobs, folder)
         self._broken_references: list[str] = []
-        self._references_told = False
+        self._ledger = Ledger(proposals, self._references, listener)
+        self.records = self._ledger.records
         self._exhausted = False
         self._restore()
-
-    @property
-    def num_started(self) -> int:
-        """Encoders that count towards `study.num_encoders`: all but `labels`."""
-        return sum(record.role != "labels" for record in self.records.values())
 
     @property
     def running(self) -> list[Job]:
@@ -90,17 +85,17 @@ class VerifiedSearch(Searcher):
 
     @property
     def failures(self) -> list[str]:
-        """What did not end as it should, one line each: references, and encoders by their records.
+        """What did not end as it should, one line each: references, and encoders."""
+        waiting = self._encoders
+        return [
+            *self._broken_references,
+            *self._ledger.failures(lambda record: record.protect in waiting),
+        ]
 
-        An encoder that was never started, because the time was up, did not fail.
-        """
-        lines = list(self._broken_references)
-        for record in self.records.values():
-            if record.status == "verified" or record.protect in self._encoders:
-                continue
-            reason = record.reason or "the study ended without its verdict"
-            lines.append(f"{record.label} ({record.encoder_id}): {record.status}: {reason}")
-        return lines
+    @property
+    def collapsed(self) -> list[str]:
+        """The encoders that collapsed, one line each; they are no failures."""
+        return self._ledger.collapsed
 
     @property
     def num_not_started(self) -> int:
@@ -196,7 +191,7 @@ class VerifiedSearch(Searcher):
     def _restore(self) -> None:
         """Takes up what earlier runs of this study left."""
         for role, job in self._jobs.baselines():
-            if role == "labels" or self.num_started < self._jobs.config.study.num_encoders:
+            if role == "labels" or self._ledger.num_started < self._jobs.config.study.num_encoders:
                 self._add(EncoderRecord(job, role, {}))
         for proposal in self._proposals.restore():
             job = self._jobs.searched(proposal.point)
@@ -207,7 +202,7 @@ class VerifiedSearch(Searcher):
                 record.numbers.append(proposal.number)
         for queue in (self._references.waiting, self._encoders, self._attacks):
             self._absorb_stored(queue)
-        self._settle()
+        self._ledger.settle()
 
     def _absorb_stored(self, queue: deque[Job]) -> None:
         """Takes the jobs out of a queue whose results are on disk."""
@@ -244,7 +239,7 @@ class VerifiedSearch(Searcher):
 
     def _propose(self) -> bool:
         """Asks Optuna for one more encoder; False if there are enough or no new ones."""
-        if self._exhausted or self.num_started >= self._jobs.config.study.num_encoders:
+        if self._exhausted or self._ledger.num_started >= self._jobs.config.study.num_encoders:
             return False
         for _ in range(MAX_REPEATS):
             proposal = self._proposals.propose()
@@ -256,11 +251,11 @@ class VerifiedSearch(Searcher):
                 record.numbers.append(proposal.number)
                 return True
             known.numbers.append(proposal.number)
-            self._tell(known)
+            self._ledger.tell(known)
         self._exhausted = True
         self._listener.warn(
             f"the last {MAX_REPEATS} proposals were encoders that exist already: the search space "
-            f"is exhausted after {self.num_started} encoders"
+            f"is exhausted after {self._ledger.num_started} encoders"
         )
         return False
 
@@ -273,7 +268,7 @@ class VerifiedSearch(Searcher):
             self._absorb_encoder(self.records[job.encoder_id], result)
         else:
             self.records[job.encoder_id].attacked[job.key] = result
-        self._settle()
+        self._ledger.settle()
 
     def _absorb_failure(self, job: Job, reason: str) -> None:
         self._listener.job_failed(job, reason)
@@ -282,69 +277,22 @@ class VerifiedSearch(Searcher):
             # there are attacked and wait for a resumed study, new ones are not started.
             self._broken_references.append(f"{job.label} ({job.key}): {reason}")
         elif job.kind == "protect":
-            self._conclude(self.records[job.encoder_id], "failed", reason)
+            self._ledger.conclude(self.records[job.encoder_id], "failed", reason)
         else:
             record = self.records[job.encoder_id]
             self._attacks = deque(j for j in self._attacks if j.encoder_id != job.encoder_id)
-            self._conclude(record, "failed", f"{', '.join(job.attackers)} failed: {reason}")
+            self._ledger.conclude(record, "failed", f"{', '.join(job.attackers)} failed: {reason}")
 
     def _absorb_encoder(self, record: EncoderRecord, result: Result) -> None:
         record.protected = result
         utility = result.get("utility/mean_mcc_selection")
         if result["status"] != "finished":
-            self._conclude(record, result["status"], str(result.get("reason", "")))
+            # Diverged or collapsed: its attackers would only measure what is broken already.
+            self._ledger.conclude(record, result["status"], str(result.get("reason", "")))
         elif utility is None or not math.isfinite(utility):
-            self._conclude(record, "failed", f"utility/mean_mcc_selection is {utility}")
+            self._ledger.conclude(record, "failed", f"utility/mean_mcc_selection is {utility}")
         else:
-            attacks = self._jobs.attacks(record.protect, "in_loop/decoder" in result)
+            has_in_loop = any(name.startswith("in_loop/") for name in result)
+            attacks = self._jobs.attacks(record.protect, has_in_loop)
             record.attacks = {job.key: job for job in attacks}
             self._attacks.extend(attacks)
-
-    def _settle(self) -> None:
-        """Judges every encoder whose last attacker has ended."""
-        if self._references.missing:
-            return
-        if not self._references_told:
-            self._references_told = True
-            self._tell_references()
-        for record in self.records.values():
-            jobs = record.attacks
-            if (
-                record.status == "running"
-                and jobs is not None
-                and jobs.keys() <= record.attacked.keys()
-            ):
-                try:
-                    record.verdict = judge(figures_of(record.results(), self._references.known))
-                except ValueError as error:
-                    self._conclude(record, "failed", str(error))
-                    continue
-                self._conclude(record, "verified", "; ".join(record.verdict.notes))
-
-    def _tell_references(self) -> None:
-        figures = self._references.figures()
-        self._listener.references_measured(figures)
-        for problem in dict.fromkeys(f.problem for f in figures["identity"] if f.problem):
-            self._listener.warn(f"an attacker cannot be measured on this data: {problem}")
-
-    def _conclude(self, record: EncoderRecord, status: Any, reason: str) -> None:
-        if record.status != "running":
-            return
-        record.status, record.reason = status, reason
-        self._tell(record)
-        if status == "verified":
-            self._listener.encoder_verified(record)
-        else:
-            self._listener.encoder_failed(record)
-
-    def _tell(self, record: EncoderRecord) -> None:
-        """Tells Optuna of every trial that waits for this encoder, if it has ended."""
-        if record.status == "running":
-            return
-        for number in record.numbers:
-            if record.objectives is not None and record.verdict is not None:
-                saturated = record.verdict.saturated
-                self._proposals.verified(number, *record.objectives, saturated)
-            else:
-                self._proposals.fail(number, f"{record.status}: {record.reason}")
-        record.numbers.clear()

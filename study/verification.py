@@ -1,7 +1,7 @@
 """From the scores of all attackers of one encoder to its verified leakage.
 
 The worst attacker is chosen on the selection split and reported on the test split. The in-loop
-adversary is one more attacker: worst leakage is never below what it reaches.
+adversaries are attackers too: worst leakage is never below what any of them reaches.
 """
 
 import math
@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trainables.attackers.suite import IN_LOOP
+from trainables.attackers.suite import IN_LOOP, IN_LOOP_ATTRIBUTE, IN_LOOP_NAMES
 from trainables.metrics import leakage
 
 References = Mapping[tuple[str, str, int], Mapping[str, Any]]
 """(constant or identity, attacker, seed) → that attacker's result."""
+NEAREST = {IN_LOOP: ("reconstruction", "decoder"), IN_LOOP_ATTRIBUTE: ("attribute", "attribute")}
+"""Kind of each in-loop adversary, and the retrained attacker that is nearest to it."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,17 @@ class Verdict:
     """What a frozen encoder leaks.
 
     Attributes:
-        figures: Every attacker and seed, the in-loop adversary included.
-        worst_attacker: The one that leaks most on the selection split; may be the in-loop one.
+        figures: Every attacker and seed, in-loop adversaries included.
+        worst_attacker: The one that leaks most on the selection split; may be an in-loop one.
         worst_selection: Its leakage there; what the search is told.
-        worst_leakage: Its leakage on the test split, or the in-loop adversary's if that is higher.
+        worst_leakage: Its leakage on the test split, or an in-loop adversary's if that is higher.
         by_attacker: Test leakage per label, of the seed that leaks most on selection.
         saturated: Whether every retrained attacker saturated.
-        saturation_gap: Worst retrained reconstruction minus the in-loop adversary's leakage; None
-            without an in-loop adversary.
+        by_kind: Test leakage, per kind (`reconstruction`, `attribute`), of the retrained attacker
+            of that kind that leaks most on selection.
+        gaps: Per kind, that leakage minus the in-loop adversary's of the same kind; only kinds with
+            an in-loop adversary.
+        saturation_gap: The largest of them; None without an in-loop adversary.
         num_public: Public images the attackers had.
         notes: Attackers that could not be measured, and why.
     """
@@ -69,6 +74,8 @@ class Verdict:
     worst_leakage: float
     by_attacker: Mapping[str, float]
     saturated: bool
+    by_kind: Mapping[str, float]
+    gaps: Mapping[str, float]
     saturation_gap: float | None
     num_public: int
     notes: tuple[str, ...]
@@ -79,8 +86,8 @@ def figures_of(
 ) -> list[AttackFigures]:
     """Sets each (seed, result) against its floor and ceiling.
 
-    The in-loop decoder is normalised by the `decoder` attacker's references, the retrained
-    attacker nearest to it (any reconstructing attacker where the suite has no `decoder`).
+    An in-loop adversary is normalised by the references of the retrained attacker nearest to it:
+    `decoder` or `attribute`, or any of the same kind where the suite has none of that name.
     """
     return [_figures(seed, result, references) for seed, result in results]
 
@@ -93,7 +100,7 @@ def judge(figures: Sequence[AttackFigures]) -> Verdict:
     """
     measured = [f for f in figures if f.leakage_selection is not None]
     notes = tuple(dict.fromkeys(f.problem for f in figures if f.problem))
-    if all(f.attacker == IN_LOOP for f in measured):
+    if all(f.attacker in IN_LOOP_NAMES for f in measured):
         raise ValueError("no attacker's leakage can be measured: " + "; ".join(notes))
     best_seed: dict[str, AttackFigures] = {}
     for figure in measured:
@@ -102,21 +109,23 @@ def judge(figures: Sequence[AttackFigures]) -> Verdict:
             best_seed[figure.attacker] = figure
     worst = max(best_seed.values(), key=_selection)
     by_attacker = {label: _test(figure) for label, figure in best_seed.items()}
-    in_loop = by_attacker.get(IN_LOOP)
-    rebuilt = [
-        _test(figure)
-        for label, figure in best_seed.items()
-        if figure.result["kind"] == "reconstruction" and label != IN_LOOP
-    ]
-    gap = max(rebuilt) - in_loop if rebuilt and in_loop is not None else None
+    retrained = [f for f in best_seed.values() if f.attacker not in IN_LOOP_NAMES]
+    by_kind = {
+        kind: _test(max((f for f in retrained if _kind(f) == kind), key=_selection))
+        for kind in dict.fromkeys(_kind(f) for f in retrained)
+    }
+    in_loop = {_kind(f): _test(f) for f in best_seed.values() if f.attacker in IN_LOOP_NAMES}
+    gaps = {kind: by_kind[kind] - score for kind, score in in_loop.items() if kind in by_kind}
     return Verdict(
         figures=tuple(figures),
         worst_attacker=worst.attacker,
         worst_selection=_selection(worst),
-        worst_leakage=max(_test(worst), in_loop if in_loop is not None else 0.0),
+        worst_leakage=max(_test(worst), *in_loop.values(), 0.0),
         by_attacker=by_attacker,
-        saturated=all(f.saturated for f in figures if f.attacker != IN_LOOP),
-        saturation_gap=gap,
+        saturated=all(f.saturated for f in figures if f.attacker not in IN_LOOP_NAMES),
+        by_kind=by_kind,
+        gaps=gaps,
+        saturation_gap=max(gaps.values(), default=None),
         num_public=max(int(f.result["num_public"]) for f in measured),
         notes=notes,
     )
@@ -140,15 +149,20 @@ def _figures(seed: int, result: Mapping[str, Any], references: References) -> At
 
 
 def _references(label: str, seed: int, references: References, split: str) -> tuple[float, float]:
-    if label == IN_LOOP:
-        known = [key for key, value in references.items() if value["kind"] == "reconstruction"]
-        names = sorted({key[1] for key in known}, key=lambda name: (name != "decoder", name))
+    if label in NEAREST:
+        kind, nearest = NEAREST[label]
+        known = {key[1] for key, value in references.items() if value["kind"] == kind}
+        names = sorted(known, key=lambda name: (name != nearest, name))
         if not names:
             return math.nan, math.nan
         label = names[0]
     floor = references[("constant", label, seed)][split]
     ceiling = references[("identity", label, seed)][split]
     return float(floor), float(ceiling)
+
+
+def _kind(figure: AttackFigures) -> str:
+    return str(figure.result["kind"])
 
 
 def _selection(figure: AttackFigures) -> float:

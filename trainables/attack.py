@@ -3,6 +3,7 @@
 Pure PyTorch, like `protect.py`. The attackers of one trial share its encoding pass.
 """
 
+import functools
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,13 +11,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
-from trainables.attackers.base import Attacker, Scores, Target
+from trainables.attackers.base import Attacker, Kind, Target
 from trainables.attackers.config import AttackConfig
-from trainables.attackers.decoder import DecoderAttacker, reconstruction_scores
-from trainables.attackers.suite import ATTACKERS, IN_LOOP, SUITE_VERSION, build_attacker
+from trainables.attackers.decoder import DecoderAttacker
+from trainables.attackers.suite import (
+    ATTACKERS,
+    IN_LOOP,
+    IN_LOOP_ATTRIBUTE,
+    SUITE_VERSION,
+    build_attacker,
+)
 from trainables.checkpoint import load_state, save_state
-from trainables.data.batches import RandomBatches
+from trainables.data.tasks import TaskBatches
 from trainables.encodings import Encodings
 from trainables.frozen import load_encoder
 from trainables.nets.config import ModelConfig
@@ -24,6 +32,7 @@ from trainables.nets.perceptual import build_perceptual
 from trainables.pictures import NUM_PICTURES, save_strip
 from trainables.protect import trial_dataset
 from trainables.saturation import SaturationConfig, SaturationMonitor
+from trainables.scores import Scores, attribute_scores, reconstruction_scores
 from trainables.seeding import derive_seed
 
 
@@ -69,6 +78,7 @@ class AttackTrial:
             tuple(float(rate) for rate in public.astype(np.float64).mean(axis=0)),
             self.device,
             perceptual,
+            dataset.num_categories,
         )
 
     def _start_next(self) -> None:
@@ -84,7 +94,7 @@ class AttackTrial:
         rule = {key: value for key, value in self.settings.model_dump().items() if key in names}
         self.monitor = SaturationMonitor(SaturationConfig(**rule))
         store = self.dataset.store
-        self.batches = RandomBatches(
+        self.batches = TaskBatches(
             store.images,
             store.labels,
             self.dataset.rows("public"),
@@ -104,7 +114,7 @@ class AttackTrial:
         self.attacker.set_rate(self.monitor.rate)
         rate = self.monitor.rate
         for _ in range(min(self.settings.evaluate_every, self.settings.max_steps - self.steps)):
-            rows = self.batches.next_rows()
+            rows = self.batches.next_rows(self.attacker.task)
             flip = np.random.default_rng([self.flip_seed, self.steps]).random(len(rows)) < 0.5
             self.attacker.train_step(self.encodings.public_batch(rows, flip))
             self.steps += 1
@@ -188,36 +198,66 @@ class AttackTrial:
         }
 
     def _in_loop_results(self) -> list[dict[str, Any]]:
-        """Scores the in-loop adversary as it stood at the end of training; nothing is trained."""
-        decoder = self.encoder.in_loop_decoder
-        if decoder is None or not self.config.get("in_loop", False):
+        """Scores the in-loop adversaries as they stood at the end of training; none is trained."""
+        if not self.config.get("in_loop", False):
             return []
+        in_loop, results = self.encoder.in_loop, []
+        if in_loop.decoder is not None:
+            results.append(self._in_loop_decoder(in_loop.decoder))
+        if in_loop.classifier is not None:
+            results.append(self._in_loop_classifier(in_loop.classifier))
+        return results
+
+    @torch.no_grad()
+    def _as_sent(self, net: nn.Module, codes: Tensor) -> Tensor:
+        """An in-loop adversary's answer to codes as the encoder sends them, not standardised."""
+        answer: Tensor = net(codes * self.encodings.scale + self.encodings.mean)
+        return answer
+
+    def _in_loop_decoder(self, decoder: nn.Module) -> dict[str, Any]:
         start = time.perf_counter()
-
-        def reconstruct(codes: torch.Tensor) -> torch.Tensor:
-            # It was trained on the codes as the encoder sends them, not standardised ones.
-            with torch.no_grad():
-                images: torch.Tensor = decoder(codes * self.encodings.scale + self.encodings.mean)
-            return images
-
+        reconstruct = functools.partial(self._as_sent, decoder)
         scores = {
             split: reconstruction_scores(
                 (reconstruct(b.codes), b.images) for b in self.encodings.split_batches(split)
             )
             for split in ("selection", "test")
         }
-        result = self._result(
-            IN_LOOP,
-            "reconstruction",
+        strip = self._save_strip(IN_LOOP, reconstruct)
+        return self._untrained(IN_LOOP, "reconstruction", scores, start, reconstructions=strip)
+
+    def _in_loop_classifier(self, classifier: nn.Module) -> dict[str, Any]:
+        start, target = time.perf_counter(), self.target
+        scores = {}
+        for split in ("selection", "test"):
+            pairs = [
+                (self._as_sent(classifier, batch.codes), batch.labels)
+                for batch in self.encodings.split_batches(split)
+            ]
+            scores[split] = attribute_scores(
+                IN_LOOP_ATTRIBUTE,
+                pairs,
+                target.private_columns,
+                target.private_names,
+                target.categorical,
+            )
+        return self._untrained(IN_LOOP_ATTRIBUTE, "attribute", scores, start, reconstructions=None)
+
+    def _untrained(
+        self, name: str, kind: Kind, scores: Mapping[str, Scores], start: float, **more: Any
+    ) -> dict[str, Any]:
+        """The result of an adversary that is taken as it is."""
+        return self._result(
+            name,
+            kind,
             scores["selection"].score,
             scores["test"],
             saturated=True,
             steps=0,
             seconds=time.perf_counter() - start,
             curve=[],
-            reconstructions=self._save_strip(IN_LOOP, reconstruct),
+            **more,
         )
-        return [result]
 
     def _save_strip(self, name: str, reconstruct: Any) -> str:
         batch = next(iter(self.encodings.split_batches("test")))

@@ -1,5 +1,6 @@
 """What a cut costs the client: weights to store, work per image, bytes to send, time."""
 
+import itertools
 import statistics
 import time
 
@@ -20,7 +21,9 @@ def encoder_costs(encoder: nn.Module, spec: CodeSpec, height: int, width: int) -
         32-bit), `cost/latency_ms` (median wall time of batch-1 inference on this machine's CPU).
     """
     was_training = encoder.training
-    device = next(encoder.parameters()).device
+    # A filter has no parameters, and the image itself not even a buffer.
+    weight_or_buffer = next(itertools.chain(encoder.parameters(), encoder.buffers()), None)
+    device = weight_or_buffer.device if weight_or_buffer is not None else torch.device("cpu")
     encoder.eval().to("cpu")
     image = torch.zeros(1, 3, height, width)
     times = []

@@ -3,9 +3,11 @@
 Codes are standardised per channel with the public split's statistics, taken with the encoder in
 evaluation mode; otherwise an encoder would look private merely because its outputs are huge, tiny
 or have drifted between training and evaluation mode. The flipped image is encoded, not the code
-flipped: the attacker may query the encoder with any image it likes.
+flipped: the attacker may query the encoder with any image it likes. A stochastic encoder is asked
+anew for every batch, as often as the attacker likes too.
 """
 
+import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -61,7 +63,8 @@ class Encodings:
         self._cache: dict[tuple[str, bool], Tensor] = {}
         self.mean, self.scale = self._statistics()
         num_codes = sum(len(rows) for rows in self._splits.values()) + len(self._splits["public"])
-        if num_codes * encoder.spec.num_values * 4 <= budget_bytes:
+        fits = num_codes * encoder.spec.num_values * 4 <= budget_bytes
+        if fits and not encoder.stochastic:
             for split in self._splits:
                 self._cache[split, False] = self._encode_split(split, flip=False)
             self._cache["public", True] = self._encode_split("public", flip=True)
@@ -77,8 +80,9 @@ class Encodings:
         total = torch.zeros(self.encoder.spec.shape[0], dtype=torch.float64, device=self.device)
         squares, count = torch.zeros_like(total), 0
         shift: Tensor | None = None
-        for batch in self._batches("public"):
-            codes = self.encoder.encode(batch.images, batch.labels).double()
+        for index, batch in enumerate(self._batches("public")):
+            seed = _seed("public", index)
+            codes = self.encoder.encode(batch.images, batch.labels, seed).double()
             flat = codes.flatten(2) if codes.dim() > 2 else codes.unsqueeze(2)
             if shift is None:
                 # Sums of squares around the first batch's mean lose no digits to a large offset.
@@ -103,12 +107,16 @@ class Encodings:
         """Returns codes with mean 0 and variance 1 per channel over the public split."""
         return (codes - self.mean) / self.scale
 
-    def _encode(self, images: Tensor, labels: Tensor, flip: bool) -> Tensor:
+    def _encode(self, images: Tensor, labels: Tensor, flip: bool, seed: int) -> Tensor:
         images = images.flip(3) if flip else images
-        return self.standardise(self.encoder.encode(images, labels))
+        return self.standardise(self.encoder.encode(images, labels, seed))
 
     def _encode_split(self, split: str, flip: bool) -> Tensor:
-        return torch.cat([self._encode(b.images, b.labels, flip) for b in self._batches(split)])
+        parts = (
+            self._encode(batch.images, batch.labels, flip, _seed(split, index))
+            for index, batch in enumerate(self._batches(split))
+        )
+        return torch.cat(list(parts))
 
     def public_batch(self, rows: NDArray[np.int64], flip: NDArray[np.bool_]) -> CodeBatch:
         """Returns codes of public images, those marked in `flip` mirrored before encoding.
@@ -122,7 +130,11 @@ class Encodings:
         mirrored = torch.from_numpy(flip).to(self.device)
         images = torch.where(mirrored.view(-1, 1, 1, 1), batch.images.flip(3), batch.images)
         if ("public", True) not in self._cache:
-            return CodeBatch(self._encode(images, batch.labels, False), images, batch.labels)
+            # Another batch with the same image has another seed; the same batch has the same one,
+            # so that a resumed attack goes on with the same numbers.
+            seed = zlib.crc32(rows.tobytes() + flip.tobytes())
+            codes = self._encode(images, batch.labels, False, seed)
+            return CodeBatch(codes, images, batch.labels)
         place = torch.from_numpy(np.searchsorted(self._splits["public"], rows)).to(self.device)
         plain, flipped = self._cache["public", False][place], self._cache["public", True][place]
         codes = torch.where(mirrored.view([-1] + [1] * (plain.dim() - 1)), flipped, plain)
@@ -132,10 +144,15 @@ class Encodings:
         """Goes once over `selection` or `test` in order, as `CodeBatch`es without flips."""
         start = 0
         cached = self._cache.get((split, False))
-        for batch in self._batches(split):
+        for index, batch in enumerate(self._batches(split)):
             if cached is None:
-                codes = self._encode(batch.images, batch.labels, False)
+                codes = self._encode(batch.images, batch.labels, False, _seed(split, index))
             else:
                 codes = cached[start : start + len(batch.images)]
             start += len(batch.images)
             yield CodeBatch(codes, batch.images, batch.labels)
+
+
+def _seed(split: str, index: int) -> int:
+    """Seed of the noise on one batch of a split: every evaluation sees the same codes."""
+    return zlib.crc32(f"{split} {index}".encode())

@@ -1,8 +1,8 @@
 """Frozen encoders: what a protector leaves behind and every attacker finds.
 
-Besides trained networks there are three encoders that need no training: `identity` sends the image
-(the ceiling of every attacker), `constant` sends nothing (the floor), `labels` sends the true
-utility labels (the reference point of methods, section 2.4).
+Besides trained networks there are encoders that need no training: `identity` sends the image (the
+ceiling of every attacker), `blur` and `noise` send it spoiled, `constant` sends nothing (the
+floor), `labels` sends the true utility labels (the reference point of methods, section 2.4).
 """
 
 from dataclasses import dataclass
@@ -13,15 +13,61 @@ import torch
 from torch import Tensor, nn
 
 from trainables.checkpoint import load_state, save_state
-from trainables.nets.backbones import CodeSpec, base_channels, build_encoder, code_spec
-from trainables.nets.config import ModelConfig
+from trainables.nets.backbones import (
+    CodeSpec,
+    base_channels,
+    build_adversary,
+    build_encoder,
+    code_spec,
+)
+from trainables.nets.config import EncoderStyle, ModelConfig
 from trainables.nets.decoders import build_decoder
+from trainables.nets.fixed import BLUR_STRIDE, GaussianNoise, MeanBlur
 from trainables.seeding import state_hash
 
-IDENTITY, CONSTANT = "identity", "constant"
+IDENTITY, CONSTANT, BLUR, NOISE = "identity", "constant", "blur", "noise"
 CONSTANT_FEATURES = 8
 """Length of the constant code. A vector, not a map: from it a decoder can draw the mean image,
 which is the best anyone can do without seeing z."""
+
+
+@dataclass(frozen=True)
+class FixedCode:
+    """A code of the image that needs no training.
+
+    Attributes:
+        kind: `identity`, `blur` or `noise`.
+        strength: The blur's kernel as a share of the image's side, or the noise's deviation.
+    """
+
+    kind: str
+    strength: float = 0.0
+
+    def spec(self, height: int, width: int) -> CodeSpec:
+        """The shape of the codes."""
+        if self.kind == BLUR:
+            return CodeSpec("image", (3, height // BLUR_STRIDE, width // BLUR_STRIDE))
+        return CodeSpec("input", (3, height, width))
+
+
+def build_fixed(code: FixedCode, height: int, width: int) -> nn.Module:
+    """Builds the module that makes a fixed code."""
+    if code.kind == BLUR:
+        return MeanBlur(height, width, code.strength)
+    return GaussianNoise(code.strength) if code.kind == NOISE else nn.Identity()
+
+
+@dataclass(frozen=True)
+class InLoop:
+    """The adversaries an encoder was trained against, as they stood at the end.
+
+    Attributes:
+        decoder: Rebuilds images from codes; None if there was none.
+        classifier: Tells the private attributes' logits [B, P] from codes; None if there was none.
+    """
+
+    decoder: nn.Module | None = None
+    classifier: nn.Module | None = None
 
 
 @dataclass(frozen=True)
@@ -29,46 +75,69 @@ class FrozenEncoder:
     """An encoder that no longer changes.
 
     Attributes:
-        kind: `network`, `identity`, `constant` or `labels`.
+        kind: `network`, `identity`, `blur`, `noise`, `constant` or `labels`.
         spec: The shape of its codes.
-        net: The network in evaluation mode, without gradients; None for the other kinds.
+        net: What computes them, in evaluation mode and without gradients; None for `constant` and
+            `labels`.
         utility_columns: Label columns that `labels` sends.
-        in_loop_decoder: The decoder it was trained against, likewise frozen, or None.
+        in_loop: The adversaries it was trained against, likewise frozen.
+        strength: As in `FixedCode`.
     """
 
     kind: str
     spec: CodeSpec
     net: nn.Module | None = None
     utility_columns: tuple[int, ...] = ()
-    in_loop_decoder: nn.Module | None = None
+    in_loop: InLoop = InLoop()
+    strength: float = 0.0
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether the same image has another code whenever it is sent."""
+        return self.kind == NOISE
 
     @torch.no_grad()
-    def encode(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Returns z for images [B, 3, H, W] with labels [B, A]."""
+    def encode(self, images: Tensor, labels: Tensor, seed: int = 0) -> Tensor:
+        """Returns z for images [B, 3, H, W] with labels [B, A].
+
+        Args:
+            images: What is encoded.
+            labels: All their attributes.
+            seed: Decides the noise of a stochastic encoder; the others have no use for it.
+        """
+        if isinstance(self.net, GaussianNoise):
+            return self.net.noisy(images, seed)
         if self.net is not None:
             codes: Tensor = self.net(images)
             return codes
-        if self.kind == IDENTITY:
-            return images
         if self.kind == CONSTANT:
             return torch.zeros(len(images), CONSTANT_FEATURES, device=images.device)
         return labels[:, list(self.utility_columns)]
 
     def hash(self) -> str:
-        """Hash of the weights' and statistics' exact bytes; of the kind where there is no net."""
-        return state_hash(self.net.state_dict()) if self.net is not None else self.kind
+        """Hash of the weights' and statistics' exact bytes; of the kind where there are none."""
+        if self.kind == "network":
+            assert self.net is not None, "a network has one"
+            return state_hash(self.net.state_dict())
+        return f"{self.kind} {self.strength:g}" if self.kind in (BLUR, NOISE) else self.kind
 
     def to(self, device: torch.device) -> "FrozenEncoder":
         """Moves the nets to a device, in place, and returns itself."""
-        for net in (self.net, self.in_loop_decoder):
+        for net in (self.net, self.in_loop.decoder, self.in_loop.classifier):
             if net is not None:
                 net.to(device)
         return self
 
 
+def fixed_encoder(code: FixedCode, height: int, width: int) -> FrozenEncoder:
+    """The encoder that makes a fixed code."""
+    net = build_fixed(code, height, width).eval()
+    return FrozenEncoder(code.kind, code.spec(height, width), net, strength=code.strength)
+
+
 def identity_encoder(height: int, width: int) -> FrozenEncoder:
     """The encoder that sends the image itself."""
-    return FrozenEncoder(IDENTITY, CodeSpec("input", (3, height, width)))
+    return fixed_encoder(FixedCode(IDENTITY), height, width)
 
 
 def constant_encoder() -> FrozenEncoder:
@@ -81,22 +150,43 @@ def save_labels_encoder(path: Path, utility_columns: tuple[int, ...]) -> None:
     save_state({"kind": "labels", "utility_columns": list(utility_columns)}, path)
 
 
+def save_fixed_encoder(path: Path, code: FixedCode) -> None:
+    """Writes an encoder that needed no training."""
+    save_state({"kind": code.kind, "strength": code.strength}, path)
+
+
 def save_network_encoder(
     path: Path,
     model: ModelConfig,
     height: int,
     width: int,
     encoder: nn.Module,
-    in_loop_decoder: nn.Module | None,
+    in_loop: InLoop,
+    style: EncoderStyle = EncoderStyle(),  # noqa: B008  frozen
+    num_private: int = 0,
 ) -> None:
-    """Writes a trained encoder with the adversary it was trained against."""
+    """Writes a trained encoder with the adversaries it was trained against.
+
+    Args:
+        path: Where to.
+        model: The network and its cut.
+        height: Image height in pixels.
+        width: Image width in pixels.
+        encoder: The encoder.
+        in_loop: Its adversaries.
+        style: How the encoder is normalised.
+        num_private: Outputs of the in-loop classifier.
+    """
     state: dict[str, Any] = {
         "kind": "network",
         "model": model.model_dump(mode="json"),
+        "style": style.model_dump(mode="json"),
         "height": height,
         "width": width,
         "encoder": encoder.state_dict(),
-        "in_loop_decoder": in_loop_decoder.state_dict() if in_loop_decoder is not None else None,
+        "in_loop_decoder": in_loop.decoder and in_loop.decoder.state_dict(),
+        "in_loop_classifier": in_loop.classifier and in_loop.classifier.state_dict(),
+        "num_private": num_private,
     }
     save_state(state, path)
 
@@ -120,6 +210,8 @@ def load_encoder(reference: str, height: int, width: int) -> FrozenEncoder:
     if state["kind"] == "labels":
         columns = tuple(state["utility_columns"])
         return FrozenEncoder("labels", CodeSpec("vector", (len(columns),)), None, columns)
+    if state["kind"] != "network":
+        return fixed_encoder(FixedCode(state["kind"], state["strength"]), height, width)
     if (state["height"], state["width"]) != (height, width):
         raise ValueError(
             f"{reference} holds an encoder of {state['height']}x{state['width']} images, "
@@ -129,13 +221,21 @@ def load_encoder(reference: str, height: int, width: int) -> FrozenEncoder:
 
 
 def _network(state: dict[str, Any]) -> FrozenEncoder:
-    model = ModelConfig(**state["model"])
-    spec = code_spec(model, state["height"], state["width"])
-    net = build_encoder(model)
-    net.load_state_dict(state["encoder"])
-    decoder = None
+    model, size = ModelConfig(**state["model"]), (state["height"], state["width"])
+    spec = code_spec(model, *size)
+    # Encoders written before there were styles have none of their own.
+    net = build_encoder(model, *size, EncoderStyle(**state.get("style", {})))
+    decoder = classifier = None
     if state["in_loop_decoder"] is not None:
-        decoder = build_decoder(spec, state["height"], state["width"], base_channels(model))
-        decoder.load_state_dict(state["in_loop_decoder"])
-        decoder.eval().requires_grad_(False)
-    return FrozenEncoder("network", spec, net.eval().requires_grad_(False), in_loop_decoder=decoder)
+        decoder = build_decoder(spec, *size, base_channels(model))
+    if state.get("in_loop_classifier") is not None:
+        classifier = build_adversary(model, spec, state["num_private"])
+    for part, name in (
+        (net, "encoder"),
+        (decoder, "in_loop_decoder"),
+        (classifier, "in_loop_classifier"),
+    ):
+        if part is not None:
+            part.load_state_dict(state[name])
+            part.eval().requires_grad_(False)
+    return FrozenEncoder("network", spec, net, in_loop=InLoop(decoder, classifier))

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainables.metrics import ms_ssim
+
 
 def pixel_loss(reconstruction: Tensor, image: Tensor) -> Tensor:
     """`L_p = |Dec(z) - x|^2`, mean over batch, channels and pixels (Xiao, eq. 1 and 7)."""
@@ -56,3 +58,62 @@ def balanced_attribute_loss(logits: Tensor, labels: Tensor, positive_rate: Tenso
     """
     weight = torch.where(labels > 0.5, 0.5 / positive_rate, 0.5 / (1 - positive_rate))
     return F.binary_cross_entropy_with_logits(logits, labels, weight=weight)
+
+
+def flip_loss(logits: Tensor) -> Tensor:
+    """Cross-entropy against the opposite of what the classifier now predicts.
+
+    Pittaluga, section 3.2: whoever is right, the encoder takes the confidence out of it; the true
+    label has no part in it.
+
+    Args:
+        logits: [B, P] of the private classifier; above 0 it predicts 1.
+    """
+    return F.binary_cross_entropy_with_logits(logits, (logits <= 0).to(logits.dtype))
+
+
+def wrong_label_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy against the wrong label, the update of GANs (Pittaluga, section 3.2)."""
+    return F.binary_cross_entropy_with_logits(logits, 1 - labels)
+
+
+def negative_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Minus the cross-entropy, as `I(E; u)` of eq. 1 has it (Pittaluga, section 3.2)."""
+    return -F.binary_cross_entropy_with_logits(logits, labels)
+
+
+def exclusive_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of N+1 classes: the N attributes, of which an image has one at most, and none.
+
+    Args:
+        logits: [B, N + 1], the last for "none of them".
+        labels: [B, N] in {0, 1}.
+    """
+    none = 1 - labels.amax(dim=1, keepdim=True)
+    return F.cross_entropy(logits, torch.cat([labels, none], dim=1).argmax(dim=1))
+
+
+def exclusive_logits(logits: Tensor) -> Tensor:
+    """Turns N+1 class scores [B, N + 1] into one logit per attribute, [B, N].
+
+    Above 0 where the attribute is likelier than all other classes together.
+    """
+    others = logits.unsqueeze(1).expand(-1, logits.shape[1] - 1, -1).clone()
+    own = torch.arange(logits.shape[1] - 1, device=logits.device)
+    others[:, own, own] = -torch.inf
+    return logits[:, :-1] - others.logsumexp(dim=2)
+
+
+def ms_ssim_loss(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """`1 - MS-SSIM`, mean over the batch (DeepObfuscator, eq. 6 and 8).
+
+    Args:
+        reconstruction: [B, 3, H, W] in [0, 1].
+        target: Likewise, or [1, 3, H, W] for one target of all.
+    """
+    # One scale at 0 would take the others' gradient with it: MS_SSIM_LOSS_FLOOR keeps off it.
+    return 1 - ms_ssim(reconstruction, target, floor=MS_SSIM_LOSS_FLOOR).mean()
+
+
+MS_SSIM_LOSS_FLOOR = 1e-4
+"""What a scale's term counts at least in the loss; in the metric it is 0."""

@@ -7,6 +7,7 @@ averages, worst deciles and intervals are all taken later over the same numbers.
 import math
 
 import torch
+import torch.nn.functional as F
 from pytorch_msssim import ssim as _ssim
 from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc
@@ -25,6 +26,82 @@ def ssim(reconstruction: Tensor, image: Tensor) -> Tensor:
     return values
 
 
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Exponents of MS-SSIM's five scales, fine to coarse (Wang, Simoncelli, Bovik 2003)."""
+
+
+def ms_ssim_window(height: int, width: int) -> int:
+    """Side of the largest odd window, 11 at most, that five halvings leave room for.
+
+    MS-SSIM of different windows is never compared (methods, section 2.3).
+
+    Raises:
+        ValueError: If even a window of 3 pixels does not fit: at 1 pixel nothing but the mean
+            brightness would be compared.
+    """
+    side = min(height, width)
+    windows = [w for w in range(3, SSIM_WINDOW + 1, 2) if (w - 1) * 16 < side]
+    if not windows:
+        raise ValueError(f"MS-SSIM needs sides above 32 pixels, got {height}x{width}")
+    return windows[-1]
+
+
+def ms_ssim(reconstruction: Tensor, image: Tensor, floor: float = 0.0) -> Tensor:
+    """Multi-scale structural similarity of each image, [B], data range 1, in [0, 1].
+
+    The scales' terms are clamped at 0 before their powers are taken. `pytorch-msssim` gives the
+    same values, but one scale at 0, as there is in any training towards another image, leaves the
+    product without a gradient; hence this sum, with a floor of the caller's.
+
+    Args:
+        reconstruction: [B, 3, H, W] in [0, 1].
+        image: Likewise, or [1, 3, H, W].
+        floor: What a scale's term counts at least.
+
+    Raises:
+        ValueError: As `ms_ssim_window`.
+    """
+    window = _gaussian_window(ms_ssim_window(*image.shape[2:]), image)
+    terms = []
+    for scale in range(len(MS_SSIM_WEIGHTS)):
+        if scale:
+            padding = [side % 2 for side in image.shape[2:]]
+            reconstruction, image = (
+                F.avg_pool2d(x, kernel_size=2, padding=padding) for x in (reconstruction, image)
+            )
+        luminance, contrast = _ssim_parts(reconstruction, image, window)
+        last = scale == len(MS_SSIM_WEIGHTS) - 1
+        terms.append((luminance * contrast if last else contrast).mean(dim=(2, 3)))
+    clamped = torch.stack(terms).clamp_min(floor)
+    weights = torch.tensor(MS_SSIM_WEIGHTS, device=image.device).view(-1, 1, 1)
+    return (clamped**weights).prod(dim=0).mean(dim=1)
+
+
+def _gaussian_window(side: int, like: Tensor) -> Tensor:
+    """The normalised Gaussian of deviation 1.5 along one axis, [side]."""
+    places = torch.arange(side, dtype=like.dtype, device=like.device) - side // 2
+    weights = torch.exp(-places.square() / (2 * 1.5**2))
+    return weights / weights.sum()
+
+
+def _ssim_parts(x: Tensor, y: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
+    """SSIM's luminance term and its contrast-structure term at every place, [B, 3, h, w]."""
+    channels = x.shape[1]
+    across = window.view(1, 1, 1, -1).expand(channels, 1, 1, -1)
+    down = window.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
+
+    def smooth(z: Tensor) -> Tensor:
+        return F.conv2d(F.conv2d(z, down, groups=channels), across, groups=channels)
+
+    mean_x, mean_y = smooth(x), smooth(y)
+    variance_x = smooth(x.square()) - mean_x.square()
+    variance_y = smooth(y.square()) - mean_y.square()
+    covariance = smooth(x * y) - mean_x * mean_y
+    c1, c2 = 0.01**2, 0.03**2
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x.square() + mean_y.square() + c1)
+    return luminance, (2 * covariance + c2) / (variance_x + variance_y + c2)
+
+
 def psnr(reconstruction: Tensor, image: Tensor) -> Tensor:
     """Peak signal-to-noise ratio of each image in dB, [B], from each image's own MSE."""
     values: Tensor = peak_signal_noise_ratio(
@@ -38,18 +115,38 @@ def mse(reconstruction: Tensor, image: Tensor) -> Tensor:
     return (reconstruction - image).square().flatten(1).mean(dim=1)
 
 
-def confusion(predicted: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Counts (TP, FP, FN, TN) per attribute from boolean tensors [N, A], as float64 [A]."""
+def category_weights(labels: Tensor) -> Tensor:
+    """Weight of each image under which all categories count the same, [N].
+
+    Args:
+        labels: [N, K] one-hot: one column per category.
+    """
+    sizes = labels.double().sum(dim=0)
+    return (labels.double() / sizes.clamp_min(1)).sum(dim=1)
+
+
+def confusion(
+    predicted: Tensor, labels: Tensor, weights: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Counts (TP, FP, FN, TN) per attribute from boolean tensors [N, A], as float64 [A].
+
+    Args:
+        predicted: [N, A].
+        labels: [N, A].
+        weights: [N], what each row counts; 1 if not given.
+    """
     predicted, labels = predicted.bool(), labels.bool()
+    rows = torch.ones(len(labels), 1) if weights is None else weights.view(-1, 1)
+    rows = rows.double().to(labels.device)
     return (
-        (predicted & labels).sum(0).double(),
-        (predicted & ~labels).sum(0).double(),
-        (~predicted & labels).sum(0).double(),
-        (~predicted & ~labels).sum(0).double(),
+        (rows * (predicted & labels)).sum(0),
+        (rows * (predicted & ~labels)).sum(0),
+        (rows * (~predicted & labels)).sum(0),
+        (rows * (~predicted & ~labels)).sum(0),
     )
 
 
-def mcc(logits: Tensor, labels: Tensor) -> Tensor:
+def mcc(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """Matthews correlation per attribute at threshold 0.5, [A].
 
     0 where a factor of the denominator is 0 (torchmetrics answers 1 or -1 in some of these cases,
@@ -58,10 +155,16 @@ def mcc(logits: Tensor, labels: Tensor) -> Tensor:
     Args:
         logits: [N, A]; a logit above 0 is a probability above 0.5.
         labels: [N, A] in {0, 1}.
+        weights: [N], what each row counts among its like. If given, the correlation is that of a
+            balanced set: rows with and rows without the attribute count the same in sum.
     """
-    tp, fp, fn, tn = confusion(logits > 0, labels)
+    tp, fp, fn, tn = confusion(logits > 0, labels, weights)
+    if weights is not None:
+        positive, negative = tp + fn, fp + tn
+        tp, fn = (x / positive.clamp_min(1e-300) for x in (tp, fn))
+        fp, tn = (x / negative.clamp_min(1e-300) for x in (fp, tn))
     denominator = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
-    value = (tp * tn - fp * fn) / denominator.clamp_min(1).sqrt()
+    value = (tp * tn - fp * fn) / torch.where(denominator > 0, denominator, 1.0).sqrt()
     return torch.where(denominator > 0, value, torch.zeros_like(value))
 
 
@@ -76,12 +179,15 @@ def majority_rate(labels: Tensor) -> Tensor:
     return torch.maximum(rate, 1 - rate)
 
 
-def balanced_accuracy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean of the two classes' recalls per attribute, [A]; a class without members counts 0.5."""
-    tp, fp, fn, tn = confusion(logits > 0, labels)
+def balanced_accuracy(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean of the two classes' recalls per attribute, [A]; a class without members counts 0.5.
+
+    It is the accuracy on a balanced set. `weights` [N] as in `confusion`.
+    """
+    tp, fp, fn, tn = confusion(logits > 0, labels, weights)
     half = torch.full_like(tp, 0.5)
-    positive = torch.where(tp + fn > 0, tp / (tp + fn).clamp_min(1), half)
-    negative = torch.where(tn + fp > 0, tn / (tn + fp).clamp_min(1), half)
+    positive = torch.where(tp + fn > 0, tp / (tp + fn).clamp_min(1e-300), half)
+    negative = torch.where(tn + fp > 0, tn / (tn + fp).clamp_min(1e-300), half)
     return (positive + negative) / 2
 
 

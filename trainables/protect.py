@@ -17,16 +17,28 @@ from torch import Tensor, nn
 
 from trainables import metrics
 from trainables.checkpoint import load_state, save_state
+from trainables.collapse import collapse_report, is_collapsed
 from trainables.costs import encoder_costs
-from trainables.data.batches import Batch, RandomBatches, sequential
+from trainables.data.batches import Batch, sequential
 from trainables.data.config import DataConfig
 from trainables.data.dataset import Dataset, load_dataset
-from trainables.frozen import save_labels_encoder, save_network_encoder
+from trainables.data.tasks import TaskBatches
+from trainables.frozen import (
+    InLoop,
+    load_encoder,
+    save_fixed_encoder,
+    save_labels_encoder,
+    save_network_encoder,
+)
+from trainables.in_loop import in_loop_accuracy, in_loop_ssim
+from trainables.nets.backbones import own_style
 from trainables.nets.config import ModelConfig
 from trainables.nets.perceptual import build_perceptual
 from trainables.protectors import PROTECTORS
 from trainables.protectors.base import Protector, Setting
-from trainables.seeding import canonical_json, derive_seed, state_hash
+from trainables.protectors.baselines import FixedConfig
+from trainables.scores import NotFiniteError, utility_scores
+from trainables.seeding import canonical_json, derive_seed
 
 ENCODER_FILE = "encoder.pt"
 NUM_EVALUATIONS = 10
@@ -36,7 +48,7 @@ ROUNDS_PER_STEP = 25
 one, because checkpoints are written between steps."""
 EVALUATION_BATCH = 256
 CONVERGED_WITHIN = 0.01
-"""Change between the last two reports below which utility and in-loop score count as settled."""
+"""Change between the last two reports below which utility and in-loop scores count as settled."""
 
 
 @functools.lru_cache(maxsize=2)
@@ -47,10 +59,6 @@ def _dataset(data_json: str, cache: str) -> Dataset:
 def trial_dataset(config: Mapping[str, Any]) -> Dataset:
     """Opens a trial's data; actors that are reused keep it open."""
     return _dataset(canonical_json(config["data"]), str(config["cache"]))
-
-
-class NotFiniteError(ArithmeticError):
-    """Something that training or evaluation computed is NaN or infinite."""
 
 
 class ProtectTrial:
@@ -68,7 +76,7 @@ class ProtectTrial:
         self.model = ModelConfig(**config["model"])
         self.output = Path(config["output"])
         self.seconds = 0.0
-        self.history: list[tuple[float, float]] = []
+        self.history: list[tuple[float, ...]] = []
         entry = PROTECTORS[config["protector"]["name"]]
         self.settings: Any = None
         self.protector: Protector | None = None
@@ -79,9 +87,8 @@ class ProtectTrial:
 
     def _setting(self) -> Setting:
         data = self.dataset.config
-        needs_perceptual = getattr(self.settings, "needs_perceptual", False)
         perceptual = None
-        if needs_perceptual:
+        if self.settings.needs_perceptual:
             perceptual = build_perceptual(
                 self.model, self.dataset, Path(self.config["cache"]), self.device
             )
@@ -93,12 +100,15 @@ class ProtectTrial:
             tuple(self.dataset.utility_columns),
             self.device,
             perceptual,
+            tuple(self.dataset.private_columns),
+            self.dataset.exclusive,
+            self.dataset.num_categories,
         )
 
     def _make_batches(self, batch_size: int) -> None:
         store = self.dataset.store
         self.private, self.public = (
-            RandomBatches(
+            TaskBatches(
                 store.images,
                 store.labels,
                 self.dataset.rows(split),
@@ -117,7 +127,9 @@ class ProtectTrial:
         first, due = self.protector.rounds, self._next_evaluation()
         last = min(first + ROUNDS_PER_STEP, due)
         terms = [
-            self.protector.round(self.private.next, self.public.next) for _ in range(first, last)
+            # Measuring costs time: once per report is enough for a curve.
+            self.protector.round(self.private, self.public, measure=index == last - 1)
+            for index in range(first, last)
         ]
         means, broken = _read_terms(terms)
         if broken is not None:
@@ -125,7 +137,7 @@ class ProtectTrial:
             return self._diverged(f"{term} was not finite in round {first + offset + 1}", start)
         values: dict[str, Any] = {f"train/{name}": value for name, value in means.items()}
         values["train/encoder_lr"] = self.protector.optimiser.param_groups[0]["lr"]
-        finished = last >= self.settings.rounds
+        finished = last >= self.settings.total_rounds
         if last == due:
             try:
                 values |= self._evaluate()
@@ -138,19 +150,17 @@ class ProtectTrial:
     def _next_evaluation(self) -> int:
         """The next round after which the selection split is evaluated."""
         assert self.protector is not None
-        rounds = int(self.settings.rounds)
+        rounds = int(self.settings.total_rounds)
         done = self.protector.rounds * NUM_EVALUATIONS // rounds
         return math.ceil(rounds * (done + 1) / NUM_EVALUATIONS)
 
     def _evaluate(self) -> dict[str, float]:
-        """Utility and in-loop score on the selection split, as points of their curves."""
+        """Utility and in-loop scores on the selection split, as points of their curves."""
         mean_mcc = self._utility("selection")["utility/mean_mcc"]
         in_loop = self._in_loop("selection")
-        self.history.append((mean_mcc, in_loop if in_loop is not None else 0.0))
-        curves = {"train/selection_mcc": mean_mcc}
-        if in_loop is not None:
-            curves["train/selection_in_loop_ssim"] = in_loop
-        return curves
+        self.history.append((mean_mcc, *in_loop.values()))
+        curves = {f"train/selection_{name.replace('/', '_')}": v for name, v in in_loop.items()}
+        return {"train/selection_mcc": mean_mcc, **curves}
 
     def _diverged(self, reason: str, start: float) -> dict[str, Any]:
         self.seconds += time.perf_counter() - start
@@ -158,7 +168,7 @@ class ProtectTrial:
 
     def _report(self, values: dict[str, Any], done: bool, **extra: Any) -> dict[str, Any]:
         rounds = self.protector.rounds if self.protector is not None else 0
-        total = self.settings.rounds if self.protector is not None else 1
+        total = self.settings.total_rounds if self.protector is not None else 1
         return {
             **values,
             **extra,
@@ -171,34 +181,60 @@ class ProtectTrial:
     def _finish(self) -> dict[str, Any]:
         assert self.protector is not None
         data = self.dataset.config
-        encoder, decoder = self.protector.encoder.eval(), self.protector.in_loop_decoder()
+        encoder = self.protector.encoder.eval()
         for name, net in self.protector.nets().items():
             if not all(bool(value.isfinite().all()) for value in net.state_dict().values()):
                 raise NotFiniteError(f"weights or statistics of the {name} were not finite")
-        save_network_encoder(
-            self.output / ENCODER_FILE, self.model, data.height, data.width, encoder, decoder
-        )
-        selection = self._utility("selection")["utility/mean_mcc"]
+        path = self._save_encoder(encoder)
+        collapse = collapse_report(encoder, (b.images for b in self._batches("selection")))
+        # No backbone makes a fixed code, so none constrains it.
+        fixed = isinstance(self.settings, FixedConfig)
+        constrained = not fixed and own_style(self.model, self.settings.style).constrained
+        collapsed = is_collapsed(collapse, constrained)
         final: dict[str, Any] = {
             **self._utility("test"),
-            "utility/mean_mcc_selection": selection,
-            **encoder_costs(encoder, self.protector.setting.code, data.height, data.width),
-            "encoder_hash": state_hash(encoder.state_dict()),
-            "status": "finished",
-            "reason": f"all {self.settings.rounds} rounds done",
+            "utility/mean_mcc_selection": self._utility("selection")["utility/mean_mcc"],
+            **encoder_costs(encoder, self.protector.code, data.height, data.width),
+            **collapse,
+            **self._in_loop("selection"),
+            # As the attackers will see it: a fixed code has no weights to tell it from others.
+            "encoder_hash": load_encoder(str(path), data.height, data.width).hash(),
+            "status": "collapsed" if collapsed else "finished",
+            "reason": f"all {self.settings.total_rounds} rounds done",
             "rounds": self.protector.rounds,
             "converged": self._converged(),
         }
-        in_loop = self._in_loop("selection")
-        if in_loop is not None:
-            final["in_loop/decoder"] = in_loop
+        if collapsed:
+            final["reason"] += (
+                f", but the encoder collapsed: {collapse['collapse/below_0.01']:.0%} of its "
+                "outputs hardly vary over the selection split"
+            )
         return final
+
+    def _save_encoder(self, encoder: nn.Module) -> Path:
+        assert self.protector is not None
+        path, data = self.output / ENCODER_FILE, self.dataset.config
+        if isinstance(self.settings, FixedConfig):
+            save_fixed_encoder(path, self.settings.fixed_code)
+            return path
+        in_loop = InLoop(self.protector.in_loop_decoder(), self.protector.in_loop_classifier())
+        save_network_encoder(
+            path,
+            self.model,
+            data.height,
+            data.width,
+            encoder,
+            in_loop,
+            self.settings.style,
+            len(self.dataset.private_columns),
+        )
+        return path
 
     def _converged(self) -> bool:
         if len(self.history) < 2:
             return False
-        (mcc_before, loop_before), (mcc_after, loop_after) = self.history[-2:]
-        return max(abs(mcc_after - mcc_before), abs(loop_after - loop_before)) < CONVERGED_WITHIN
+        before, after = self.history[-2:]
+        return max(abs(x - y) for x, y in zip(before, after, strict=True)) < CONVERGED_WITHIN
 
     def _finish_labels(self, start: float) -> dict[str, Any]:
         columns = tuple(self.dataset.utility_columns)
@@ -225,17 +261,31 @@ class ProtectTrial:
         for batch in self._batches(split):
             logits.append(self.protector.utility_logits(batch.images))
             labels.append(self.protector.utility_labels(batch))
-        return _utility_metrics(torch.cat(logits), torch.cat(labels), self.dataset.utility_names)
+        weights = None
+        if self.dataset.categorical:
+            every = torch.from_numpy(self.dataset.store.labels[self.dataset.rows(split)])
+            weights = metrics.category_weights(every)
+        names = self.dataset.utility_names
+        return utility_scores(torch.cat(logits), torch.cat(labels), names, weights)
 
-    def _in_loop(self, split: str) -> float | None:
-        """SSIM of the in-loop decoder on a split, encoder and decoder in evaluation mode."""
+    def _in_loop(self, split: str) -> dict[str, float]:
+        """Scores of the in-loop adversaries on a split, all nets in evaluation mode.
+
+        Returns:
+            `in_loop/decoder` (mean SSIM) and `in_loop/attribute` (mean balanced accuracy), of
+            those that the method has.
+        """
         assert self.protector is not None
-        decoder = self.protector.in_loop_decoder()
-        if decoder is None:
-            return None
-        return in_loop_ssim(
-            self.protector.encoder, decoder, [batch.images for batch in self._batches(split)]
-        )
+        encoder, scores = self.protector.encoder, {}
+        decoder, classifier = self.protector.in_loop_decoder(), self.protector.in_loop_classifier()
+        if decoder is not None:
+            images = [batch.images for batch in self._batches(split)]
+            scores["in_loop/decoder"] = in_loop_ssim(encoder, decoder, images)
+        if classifier is not None:
+            scores["in_loop/attribute"] = in_loop_accuracy(
+                encoder, classifier, list(self._batches(split)), self.dataset
+            )
+        return scores
 
     def save(self, path: Path) -> None:
         """Writes all state of the trial to one file."""
@@ -263,32 +313,6 @@ class ProtectTrial:
         self.history = [tuple(pair) for pair in state["history"]]
 
 
-@torch.no_grad()
-def in_loop_ssim(encoder: nn.Module, decoder: nn.Module, images: list[Tensor]) -> float:
-    """Mean SSIM of `Dec(Enc(x))`, both nets in evaluation mode, modes restored afterwards."""
-    modes = encoder.training, decoder.training
-    encoder.eval()
-    decoder.eval()
-    values = torch.cat([metrics.ssim(decoder(encoder(batch)), batch) for batch in images])
-    encoder.train(modes[0])
-    decoder.train(modes[1])
-    if not bool(values.isfinite().all()):
-        raise NotFiniteError("the in-loop decoder's score was not finite")
-    return float(values.double().mean())
-
-
-def _utility_metrics(logits: Tensor, labels: Tensor, names: tuple[str, ...]) -> dict[str, float]:
-    # A NaN is not above the threshold: it would pass for a "no" and give a finite score.
-    if not bool(logits.isfinite().all()):
-        raise NotFiniteError("the utility logits were not finite")
-    mcc, balanced = metrics.mcc(logits, labels), metrics.balanced_accuracy(logits, labels)
-    values = {"utility/mean_mcc": float(mcc.mean())}
-    for index, name in enumerate(names):
-        values[f"utility/mcc/{name}"] = float(mcc[index])
-        values[f"utility/balanced_accuracy/{name}"] = float(balanced[index])
-    return values
-
-
 def _read_terms(
     terms: list[dict[str, Tensor]],
 ) -> tuple[dict[str, float], tuple[int, str] | None]:
@@ -299,7 +323,9 @@ def _read_terms(
     """
     broken: tuple[int, str] | None = None
     means: dict[str, float] = {}
-    for name in sorted({name for round_terms in terms for name in round_terms}):
+    names = {name for round_terms in terms for name in round_terms}
+    # What is measured beside the losses comes last: the term that broke is a loss, if it can be.
+    for name in sorted(names, key=lambda name: ("/" in name, name)):
         present = [index for index, round_terms in enumerate(terms) if name in round_terms]
         values = torch.stack([terms[index][name] for index in present]).double().cpu()
         means[name] = float(values.mean())

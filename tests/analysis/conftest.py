@@ -252,3 +252,57 @@ def full_study(tracking_uri: str) -> FakeStudy:
         for name, shade in (("originals", 90), ("decoder", 120), ("decoder_strong", 150)):
             study.strip(run_id, name, shade)
     return study
+
+
+@pytest.fixture(scope="session")
+def methods_study(tracking_uri: str) -> FakeStudy:
+    """A finished study of three methods and two baselines, with leakage told apart by kind.
+
+    Hand-worked: frontier {identity (.82, 1.0), u (.80, .80), o1 (.76, .40), r2 (.60, .30),
+    blur (.50, .20)}, as o2 (.70, .10) is a lower bound, l2 collapsed, o1 beats r1 and l1.
+    """
+    study = FakeStudy(tracking_uri, "methods")
+
+    def add(
+        encoder_id: str, method: str, utility: float, rebuilt: float, inferred: float,
+        in_loop: tuple[float | None, float | None] = (None, None), role: str = "searched",
+        more: Mapping[str, float] | None = None, **values: Any,
+    ) -> str:  # fmt: skip
+        metrics = {
+            "leakage/worst_reconstruction": rebuilt, "leakage/worst_attribute": inferred,
+            **(more or {}),
+        }  # fmt: skip
+        found = (("in_loop", rebuilt, in_loop[0]), ("in_loop_attribute", inferred, in_loop[1]))
+        for kind, (name, worst, inside) in zip(("reconstruction", "attribute"), found, strict=True):
+            if inside is not None:
+                metrics |= {f"leakage/{name}": inside, f"saturation_gap/{kind}": worst - inside}
+        params = {"protector": method, **values.pop("params", {})}
+        leakages = {"decoder": rebuilt, "attribute": inferred}
+        return add_attacked(
+            study, encoder_id, utility, leakages, role=role, params=params, more=metrics, **values
+        )
+
+    both = {"lambda1": 1.0, "lambda2": 0.5}
+    add("lab", "labels", 1.0, 0.02, 0.01, role="labels", cut_point="")
+    add("u", "none", 0.80, 0.80, 0.70, role="undefended")
+    add("i", "identity", 0.82, 1.0, 0.9, role="baseline", cut_point="")
+    add("b", "blur", 0.50, 0.20, 0.15, role="baseline", cut_point="")
+    add("n", "noise", 0.40, 0.45, 0.5, role="baseline", cut_point="", params={"sigma": 0.3})
+    add("r1", "reconstruction", 0.75, 0.30, 0.50, (0.20, None), params=both)
+    add("r2", "reconstruction", 0.60, 0.30, 0.20, (0.05, None), params=both, cut_point="conv3")
+    collapse = {
+        "collapse/below_0.01": 0.02, "collapse/below_0.5": 0.1, "collapse/total_variance": 812.0,
+    }  # fmt: skip
+    add("l1", "label_flip", 0.70, 0.60, 0.30, (None, 0.10), params={"alpha": 0.0625}, more=collapse)
+    study.encoder(
+        "l2", status="collapsed", stopped="<b>97%</b> of the outputs hardly vary",
+        params={"protector": "label_flip", "cut_point": "conv4", "alpha": 0.0},
+        metrics={
+            "collapse/below_0.01": 0.93, "collapse/below_0.5": 0.97, "collapse/total_variance": 3,
+            "utility/mean_mcc": 0.12, "utility/mean_mcc_selection": 0.9, "in_loop/attribute": 0.52,
+        },
+    )  # fmt: skip
+    add("o1", "obfuscator", 0.76, 0.40, 0.35, (0.30, 0.05), params=both)
+    add("o2", "obfuscator", 0.70, 0.10, 0.05, (0.06, 0.04), params=both, saturated=False)
+    study.encoder("o3", status="diverged", reason="loss is nan", params={"protector": "obfuscator"})
+    return study

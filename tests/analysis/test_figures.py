@@ -10,21 +10,15 @@ import pytest
 from PIL import Image
 
 from analysis.drawing import render, save_figure
-from analysis.figures import (
-    draw_frontier,
-    draw_gap,
-    draw_saturation,
-    reconstruction_grid,
-    spread,
-)
+from analysis.figures import draw_gap, draw_saturation, reconstruction_grid
+from analysis.frontier_figure import draw_frontier, spread
+from analysis.gaps import GapRecord, gap_record
 from analysis.load import load_study
 from analysis.records import (
     EncoderPoint,
     FrontierRecord,
-    GapRecord,
     encoder_labels,
     frontier_record,
-    gap_record,
     images_per_split,
     saturation_panels,
 )
@@ -44,11 +38,16 @@ def test_frontier_record(full_study: Any) -> None:
     assert by_label["#3"].cut_point == "conv3"
     assert (by_label["labels"].utility, by_label["labels"].leakage) == (1.0, 0.04)
     assert not by_label["labels"].on_frontier
+    assert by_label["#1"].method == "reconstruction"
+    assert not record.by_method, "one method: colours are cuts"
+    assert record.own_frontiers == ()
 
 
 def test_gap_record_holds_the_encoders_that_had_an_adversary(full_study: Any) -> None:
-    record = gap_record(load_study("full", full_study.uri))
-    found = {point.label: (point.in_loop, point.verified) for point in record.points}
+    """It is from before leakage was told apart by kind: in-loop plus gap is reconstruction's."""
+    (panel,) = gap_record(load_study("full", full_study.uri)).panels
+    assert panel.kind == "reconstruction"
+    found = {p.label: (p.in_loop, round(p.verified, 9)) for p in panel.points}
     assert found == {"#1": (0.05, 0.2), "#2": (0.02, 0.05), "#3": (0.3, 0.35)}
 
 

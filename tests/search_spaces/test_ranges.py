@@ -74,6 +74,13 @@ def test_a_range_takes_its_scale_from_the_domain_it_replaces() -> None:
     assert read_domain({"low": 1, "high": 5, "log": False}, Float(0.1, 30, log=True)) == Float(1, 5)
 
 
+def test_choices_of_floats_may_become_a_range_and_others_not() -> None:
+    assert read_domain({"low": 0.1, "high": 1}, Choice((0.5,))) == Float(0.1, 1.0)
+    assert read_domain({"low": 0.1, "high": 1, "log": True}, Choice((0.5,))).log
+    with pytest.raises(ValueError, match="list of choices"):
+        read_domain({"low": 0, "high": 1}, Choice((True,)))
+
+
 @pytest.mark.parametrize(
     ("value", "like", "words"),
     [

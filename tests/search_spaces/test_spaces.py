@@ -3,8 +3,9 @@
 import optuna
 import pytest
 
+import search_spaces
 from search_spaces import CUT_POINT, SPACES, Choice, Float
-from trainables.nets.config import CUT_POINTS, ModelConfig
+from trainables.nets.config import CUT_POINTS, DEFAULT_CUTS, ModelConfig
 from trainables.protectors import PROTECTORS
 
 SAMPLERS = {
@@ -25,6 +26,8 @@ def test_every_searched_name_is_a_setting_and_every_end_is_valid(name: str) -> N
     for dotted, domain in SPACES[name].domains.items():
         part, field = dotted.split(".")
         assert field in models[part].model_fields, dotted
+        if dotted == CUT_POINT:
+            continue
         for value in [*domain.ends(), SPACES[name].default[dotted]]:
             assert getattr(models[part](**{field: value}), field) == value
 
@@ -34,7 +37,50 @@ def test_defaults_are_for_exactly_the_searched_names(name: str) -> None:
     space = SPACES[name]
     assert space.default.keys() == space.domains.keys()
     assert space.only_at.keys() <= space.domains.keys()
-    assert SPACES[name].domains[CUT_POINT] == Choice(CUT_POINTS)
+    assert space.below.keys() <= space.domains.keys()
+    assert space.has_cut == (name not in ("identity", "blur", "noise"))
+
+
+def test_the_cut_points_are_those_of_the_backbones() -> None:
+    every = tuple(dict.fromkeys(cut for cuts in CUT_POINTS.values() for cut in cuts))
+    assert search_spaces.CUT_POINTS.values == every
+
+
+def test_no_setting_is_called_like_a_protector() -> None:
+    """Under `protector` a protector's name opens a mapping of its own."""
+    for entry in PROTECTORS.values():
+        assert not entry.config.model_fields.keys() & PROTECTORS.keys()
+
+
+@pytest.mark.parametrize("backbone", CUT_POINTS)
+@pytest.mark.parametrize("name", SPACES)
+def test_the_first_cut_suits_every_backbone(name: str, backbone: str) -> None:
+    space = SPACES[name].resolve({}, CUT_POINTS[backbone])
+    expected = {"resnet18": "conv4", "resnet50": "conv4", "vgg16": "pool2", "scene": "code"}
+    point = space.default_point()
+    assert point.get(CUT_POINT) == (expected[backbone] if SPACES[name].has_cut else None)
+    if backbone in ("vgg16", "scene"):
+        assert expected[backbone] == DEFAULT_CUTS[backbone]
+    shallow = SPACES[name].resolve({}, CUT_POINTS[backbone][:1])
+    assert shallow.default_point().get(CUT_POINT) in (None, CUT_POINTS[backbone][0])
+
+
+@pytest.mark.parametrize(
+    ("rounds", "kept"), [(300, (0, 50, 100)), (100, (0, 50)), (20, (0,)), (50, (0,))]
+)
+def test_a_warm_up_always_ends(rounds: int, kept: tuple[int, ...]) -> None:
+    """λ1 and λ2 count after it: one as long as training would be no defence at all."""
+    space = SPACES["reconstruction"].resolve({}, ("conv3",), {"protector.rounds": rounds})
+    assert space.domains["protector.warmup"] == Choice(kept)
+
+
+def test_nothing_is_asked_where_there_is_one_answer() -> None:
+    for name in ("identity", "blur"):
+        assert SPACES[name].resolve({}, ("conv4",)).default_parameters() == {}
+    space = SPACES["label_flip"].resolve({}, ("conv4",))
+    asked = {"privacy_loss", "normalisation"} & {x.split(".")[1] for x in space.searched()}
+    assert not asked
+    assert "protector.privacy_loss" in space.domains
 
 
 def test_a_fixed_value_is_not_searched() -> None:
@@ -61,7 +107,8 @@ def test_code_width_is_proposed_at_the_fc_cut_only() -> None:
 
 
 def test_the_default_point_is_the_briefed_one_and_fits_what_is_given() -> None:
-    point = SPACES["reconstruction"].resolve({}, CUT_POINTS).default_point()
+    cut_points = CUT_POINTS["resnet18"]
+    point = SPACES["reconstruction"].resolve({}, cut_points).default_point()
     assert point == {
         CUT_POINT: "conv4",
         "protector.lambda1": 1.0,
@@ -71,6 +118,8 @@ def test_the_default_point_is_the_briefed_one_and_fits_what_is_given() -> None:
         "protector.encoder_lr": 3e-3,
         "protector.encoder_lr_decay": 0.01,
         "protector.adversary_steps": 3,
+        "protector.adversary_lr": 3e-3,
+        "protector.warmup": 0,
     }
     given = {"protector.lambda1": Float(5.0, 9.0), "protector.adversary_steps": Choice((1, 2))}
     point = SPACES["reconstruction"].resolve(given, ("conv1",)).default_point()

@@ -16,6 +16,14 @@ CONTENT = {
 """As much of `Dataset.describe()` as a study reads."""
 
 FLOOR, CEILING = 0.2, 0.8
+IN_LOOP = {
+    "reconstruction": {"in_loop": ("in_loop/decoder", 0.25)},
+    "label_flip": {"in_loop_attribute": ("in_loop/attribute", 0.25)},
+    "obfuscator": {
+        "in_loop": ("in_loop/decoder", 0.25), "in_loop_attribute": ("in_loop/attribute", 0.25),
+    },
+}  # fmt: skip
+"""Protector → its in-loop adversaries, each with what it is reported as."""
 
 
 class FakeProtect:
@@ -45,7 +53,8 @@ class FakeProtect:
         weight = float(self.config["protector"].get("lambda1", 0))
         output = Path(self.config["output"])
         output.mkdir(parents=True, exist_ok=True)
-        (output / "encoder.pt").write_text(json.dumps({"weight": weight}))
+        in_loop = IN_LOOP.get(self.config["protector"]["name"], {})
+        (output / "encoder.pt").write_text(json.dumps({"weight": weight, "in_loop": [*in_loop]}))
         result = {
             "status": "finished", "reason": "all rounds done", "rounds": 3, "converged": True,
             "utility/mean_mcc": 0.9 / (1 + 0.01 * weight), "encoder_hash": "abc",
@@ -53,9 +62,7 @@ class FakeProtect:
             "cost/parameters": 100, "cost/multiply_adds": 1000, "cost/code_bytes": 64,
             "cost/latency_ms": 1.0,
         }  # fmt: skip
-        if self.config["protector"]["name"] == "reconstruction":
-            result["in_loop/decoder"] = 0.25
-        return result
+        return result | dict(in_loop.values())
 
     def save(self, path: Path) -> None:
         """Writes the step counter."""
@@ -86,7 +93,9 @@ class FakeAttack(FakeProtect):
             for index, attacker in enumerate(self.config["attackers"])
         ]  # fmt: skip
         if self.config["in_loop"]:
-            results.insert(0, self.result("in_loop", "reconstruction", FLOOR + 0.05))
+            kinds = {"in_loop": "reconstruction", "in_loop_attribute": "attribute"}
+            for name in json.loads(Path(encoder).read_text())["in_loop"]:
+                results.insert(0, self.result(name, kinds[name], FLOOR + 0.05))
         return {"status": "finished", "reason": "", "results": results}
 
     def result(self, name: str, kind: str, score: float) -> dict[str, Any]:

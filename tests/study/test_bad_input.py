@@ -3,6 +3,7 @@
 Every case is the good command with one thing broken, and the good command is tested too.
 """
 
+import re
 import sqlite3
 from pathlib import Path
 
@@ -95,6 +96,16 @@ def refused(results: Path, capsys, *words: str) -> str:
         ("data.source=lfw2", ["data.source", "'lfw2'", "'celeba'"]),
         ("protector.batch_size=300", ["protector.batch_size: 300", "'private' split has 256"]),
         ("protector.batch_size=65", ["protector.batch_size: 65", "'public' split has 64"]),
+        # What draws from the private images alone is bound by them alone.
+        (
+            "protector.name=label_flip protector.batch_size=257",
+            ["protector.batch_size: 257", "'private' split has 256"],
+        ),
+        (
+            "protector.name=[none,label_flip,reconstruction] protector.batch_size=65",
+            ["protector.reconstruction.batch_size: 65", "'public' split has 64"],
+        ),
+        ("protector.name=[none,obfuscator] data.image_size=32", ["protector.name", "MS-SSIM"]),
         ("attack.batch_size=65", ["attack.batch_size: 65", "'public' split has 64"]),
         ("model.perceptual=vgg16", ["model.perceptual_weights", "a file is needed"]),
         ("resources.cpus_per_attack=x", ["resources.cpus_per_attack", "'x'"]),
@@ -102,7 +113,9 @@ def refused(results: Path, capsys, *words: str) -> str:
 )
 @pytest.mark.parametrize("how", [(), ("--dry-run",)], ids=["run", "dry-run"])
 def test_a_bad_word_is_refused(results, capsys, how, word, expected) -> None:
-    error = refused(results, capsys, *AVATARS, word, *how)
+    # A blank stands between words, or within a word's value.
+    words = re.split(r" (?=[a-z]+\.[a-z_.]+=)", word)
+    error = refused(results, capsys, *AVATARS, *words, *how)
     for text in expected:
         assert text in error
     assert not results.exists()

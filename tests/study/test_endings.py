@@ -100,6 +100,45 @@ def test_a_diverged_encoder_is_named_and_the_exit_code_is_1(study: Study, monkey
     assert all(line.endswith("diverged: loss was nan") for line in named)
 
 
+def test_a_collapsed_encoder_is_logged_and_no_failure(study: Study, monkeypatch) -> None:
+    """It is a finding about its protector: the study has done all there was to do."""
+    outcome = FakeProtect.outcome
+    report = {
+        "status": "collapsed", "reason": "99% of the outputs are constant",
+        "collapse/below_0.01": 0.99, "collapse/below_0.5": 1.0, "collapse/total_variance": 0.1,
+    }  # fmt: skip
+
+    def collapse(self: FakeProtect) -> dict[str, Any]:
+        defended = self.config["kind"] == "protect" and "lambda1" in self.config["protector"]
+        return outcome(self) | (report if defended else {})
+
+    monkeypatch.setattr(FakeProtect, "outcome", collapse)
+    code, text = study.run()
+    assert code == 0, text
+    assert "failed for good" not in text
+    named = [line for line in text.splitlines() if line.startswith("collapsed, ")]
+    assert len(named) == 1
+    assert named[0].endswith(": 99% of the outputs are constant")
+    assert "] warning: no verdict on reconstruction conv3 λ1=1: collapsed: 99%" in text
+    encoder = study.encoders().loc["searched"]
+    assert encoder["status"] == "collapsed"
+    assert encoder["reason"] == "99% of the outputs are constant"
+    for name in ("collapse/below_0.01", "collapse/below_0.5", "collapse/total_variance"):
+        assert encoder[name] == report[name]
+    assert encoder["utility/mean_mcc"] == pytest.approx(0.9 / 1.01)
+    assert encoder["in_loop/decoder"] == 0.25
+    assert encoder["cost/parameters"] == 100
+    attacks = pd.read_parquet(study.places.folder.root / "attacks.parquet")
+    assert encoder["encoder_id"] not in set(attacks["encoder_id"])
+    assert encoder["encoder_id"] not in set(
+        pd.read_parquet(study.places.folder.root / "frontier.parquet")["encoder_id"]
+    )
+    # It would collapse again: there is nothing to go on with.
+    code, text = study.run(resume=True)
+    assert code == 0
+    assert "collapsed, and so neither attacked nor on the frontier" in text
+
+
 def test_a_lost_trial_is_tried_again_on_resume_in_the_same_run(study: Study, monkeypatch) -> None:
     step = FakeProtect.step
 

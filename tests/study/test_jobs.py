@@ -1,6 +1,7 @@
 """Jobs: their identity depends on what changes a result, and on nothing else."""
 
-from study.jobs import JobFactory, run_name
+from study.jobs import JobFactory
+from study.naming import run_name
 from tests.study.study_fakes import CONTENT
 
 
@@ -93,7 +94,53 @@ def test_only_missing_references_are_measured(make_bench) -> None:
     ]
 
 
+def test_baselines_without_a_cut_are_trained_once_as_the_first_protector(make_bench) -> None:
+    words = ("protector.rounds=123", "protector.encoder_lr=0.002", "data.image_size=48")
+    listed = "study.baselines=[noise, none, labels, identity, blur]"
+    bench = make_bench(*words, listed, "protector.name=[reconstruction, obfuscator]")
+    jobs = bench.jobs.baselines()
+    assert [(role, job.label) for role, job in jobs] == [
+        ("labels", "labels"), ("undefended", "none conv3"), ("undefended", "none conv4"),
+        ("baseline", "noise σ=0.3"), ("baseline", "identity"), ("baseline", "blur kernel=0.54"),
+    ]  # fmt: skip
+    for _, job in jobs[3:]:
+        settings = job.config["protector"]
+        assert (settings["rounds"], settings["encoder_lr"]) == (123, 0.002)
+        assert settings["encoder_lr_decay"] == 0.01
+        assert job.config["model"]["cut_point"] == "fc"
+    # Wherever the others are cut, these are the same.
+    moved = make_bench(*words, listed, "model.cut_point=conv1").jobs.baselines()
+    assert [job.key for _, job in moved[-3:]] == [job.key for _, job in jobs[-3:]]
+
+
+def test_without_a_cut_neither_place_nor_width_of_the_code_names_an_encoder(make_bench) -> None:
+    jobs = [
+        make_bench("protector.name=identity", word).jobs
+        for word in (
+            "model.cut_point=conv3",
+            "model.cut_point=[conv3, conv4]",
+            "model.code_width=9",
+        )
+    ]
+    keys = {one.searched({}).key for one in jobs}
+    assert len(keys) == 1
+
+
+def test_references_have_the_backbones_own_cut(make_bench) -> None:
+    words = ("model.backbone=vgg16", "model.cut_point=[pool1, pool2]")
+    (job, *_) = make_bench(*words).jobs.references({("constant", "decoder", 0)})
+    assert job.config["model"]["cut_point"] == "pool2"
+
+
 def test_names_are_short_and_say_what_defends() -> None:
     protector = {"name": "reconstruction", "lambda1": 1.234, "lambda2": 0.0, "mu1": 0.01}
     assert run_name({"cut_point": "conv4"}, protector) == "reconstruction conv4 λ1=1.2 μ1=0.01"
     assert run_name({"cut_point": "conv4"}, {"name": "labels"}) == "labels"
+    flip = {"name": "label_flip", "alpha": 2**-4, "privacy_loss": "flip"}
+    assert run_name({"cut_point": "code"}, flip) == "label_flip code α=0.062"
+    gan = {**flip, "privacy_loss": "gan", "normalisation": "batch", "alpha": 0.0}
+    assert run_name({"cut_point": "code"}, gan) == "label_flip code gan batch"
+    half = {"name": "obfuscator", "lambda1": 2.0, "lambda2": 1.0, "defend_attributes": False}
+    assert run_name({"cut_point": "pool2"}, half) == "obfuscator pool2 λ2=1"
+    assert run_name({"cut_point": "pool2"}, {"name": "noise", "sigma": 0.5}) == "noise σ=0.5"
+    assert run_name({"cut_point": "pool2"}, {"name": "identity"}) == "identity"

@@ -184,6 +184,32 @@ def test_a_lower_bound_adds_no_hypervolume(make_bench, tmp_path: Path) -> None:
     assert areas[2] == areas[1] < areas[3]
 
 
+def test_both_in_loop_adversaries_have_runs_under_the_first_attack(
+    make_bench, tmp_path: Path
+) -> None:
+    words = ("protector.name=obfuscator", "data.image_size=48", "attack.group=1")
+    words = (*words, *SMALL[1:], "study.num_encoders=1", "study.baselines=[]")
+    told = Told(make_bench(*words), tmp_path)
+    (encoder,) = [run for run in told.runs("encoder") if run.data.tags["role"] == "searched"]
+    metrics = encoder.data.metrics
+    # The fakes' in-loop adversaries reach 0.05 above a floor of 0.2, the ceiling is 0.8; with
+    # λ1 = 1 the attackers reach 0.25 above it.
+    for kind in ("reconstruction", "attribute"):
+        assert metrics[f"leakage/worst_{kind}"] == pytest.approx(0.25 / 0.6)
+        assert metrics[f"saturation_gap/{kind}"] == pytest.approx(0.2 / 0.6)
+    assert metrics["in_loop/attribute"] == 0.25
+    runs = {run.data.tags["attacker"]: run.data.tags for run in told.runs("attack")}
+    own = encoder.data.tags["encoder_id"]
+    trials = {
+        run.data.tags["attacker"]: run.data.tags["trial_id"]
+        for run in told.runs("attack")
+        if run.data.tags["encoder_id"] == own
+    }
+    assert trials["in_loop"] == trials["in_loop_attribute"] == trials["decoder"]
+    assert trials["attribute"] != trials["decoder"]
+    assert runs.keys() == {"decoder", "decoder_strong", "attribute", "in_loop", "in_loop_attribute"}
+
+
 def test_an_address_that_does_not_answer_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"MLFLOW_TRACKING_URI.*127\.0\.0\.1:9"):
         connect("http://127.0.0.1:9")

@@ -9,6 +9,8 @@ from search_spaces import CUT_POINT, Choice, Float
 from study.config import changed_fields
 from study.errors import ConfigError
 from study.loading import list_recipes, load_config
+from trainables.protectors.baselines import BlurConfig
+from trainables.protectors.label_flip import LabelFlipConfig
 
 SMALL = str(Path(__file__).parent / "small.yaml")
 
@@ -17,6 +19,42 @@ def test_the_recipes_are_there_and_described() -> None:
     recipes = list_recipes()
     assert {"quickstart", "celeba"} <= recipes.keys()
     assert all(len(line) > 20 for line in recipes.values())
+
+
+@pytest.mark.parametrize("recipe", [name for name in list_recipes() if name != "quickstart"])
+def test_every_recipe_needs_nothing_but_its_images(recipe: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data\.root=FOLDER"):
+        load_config(recipe)
+    config = load_config(recipe, [f"data.root={tmp_path}"])
+    assert config.study.name == recipe
+    assert config.left_out == {}
+    counted = len(config.study.baselines) - ("labels" in config.study.baselines)
+    assert config.study.num_encoders > counted + len(config.undefended_cut_points()) - 1
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        # Section 4 of Pittaluga; sections 3 and 4 of DeepObfuscator; section 4 of Xiao.
+        ("pittaluga-scenes-paper", {
+            "name": "label_flip", "batch_size": 128, "warmup": 5000, "rounds": 860_000,
+            "alpha": 2**-4, "encoder_lr": 1e-4, "encoder_lr_decay": 0.1, "encoder_lr_stages": 4,
+            "adversary_lr": 1e-4, "adversary_steps": 1, "normalisation": "per_location",
+        }),
+        ("deepobfuscator-faces-paper", {
+            "name": "obfuscator", "batch_size": 64, "lambda1": 1, "lambda2": 1,
+            "adversary_steps": 1, "defend_reconstruction": True, "defend_attributes": True,
+        }),
+        ("xiao-faces-paper", {"name": "reconstruction", "lambda1": 1, "lambda2": 0, "mu1": 0}),
+    ],
+)  # fmt: skip
+def test_the_papers_settings_are_the_papers(recipe, expected, tmp_path: Path) -> None:
+    config = load_config(recipe, [f"data.root={tmp_path}"])
+    settings = config.protector.model_dump()
+    assert {name: settings[name] for name in expected} == expected
+    assert config.space.searched() == (
+        ["protector.privacy_loss"] if settings["name"] == "label_flip" else []
+    )
 
 
 def test_a_recipe_searches_what_it_does_not_fix() -> None:
@@ -48,9 +86,72 @@ def test_cut_points_that_do_not_fit_are_left_out_and_named(tmp_path: Path) -> No
     recipe.write_text("data: {image_size: 48}\nprotector: {name: reconstruction}\n")
     config = load_config(str(recipe))
     assert config.study.name == "free"
-    assert config.left_out == ("avgpool", "fc")
+    assert config.left_out.keys() == {"avgpool", "fc"}
+    assert "multiples of 32 pixels, got 48x48" in config.left_out["fc"]
     assert config.space.cut_points() == ("conv1", "conv2", "conv3", "conv4")
     assert config.undefended_cut_points() == ("conv4",)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "size", "choices", "default"),
+    [
+        ("resnet50", 32, ("conv1", "conv2", "conv3", "conv4", "avgpool", "fc"), "conv4"),
+        ("vgg16", 32, ("pool1", "pool2", "pool3", "pool4", "pool5"), "pool2"),
+        ("vgg16", 40, ("pool1", "pool2", "pool3"), "pool2"),
+        ("scene", 40, ("code",), "code"),
+    ],
+)
+def test_every_backbone_has_its_own_cut_points(tmp_path, backbone, size, choices, default) -> None:
+    recipe = tmp_path / "free.yaml"
+    recipe.write_text(f"data: {{image_size: {size}}}\nmodel: {{backbone: {backbone}}}\n")
+    config = load_config(str(recipe))
+    assert config.space.cut_points() == config.cut_points == choices
+    assert config.model.cut_point == default
+    assert config.undefended_cut_points() == (default,)
+    assert load_config(str(recipe), [f"model.cut_point={choices[0]}"]).cut_points == choices[:1]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["model.backbone=vgg16"], "model.cut_point: vgg16 can be cut at pool1, pool2"),
+        (["model.backbone=vgg16", "model.cut_point=pool4", "data.image_size=40"],
+         "images of this size fit pool1, pool2, pool3"),
+        (["model.backbone=scene", "model.cut_point=code", "data.image_size=36"],
+         "data.image_size: 36x36 fits no cut point of scene"),
+        (["model.cut_point=code"], "model.cut_point: resnet18 can be cut at conv1"),
+    ],
+)  # fmt: skip
+def test_a_cut_that_the_backbone_or_the_size_lacks_is_refused(words, expected) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(SMALL, words)
+    assert expected in str(caught.value)
+
+
+def test_a_cut_that_a_protector_forbids_is_left_out_and_named(tmp_path, monkeypatch) -> None:
+    def check_fits(self, model, height, width, num_private) -> None:
+        if model.cut_point == "conv3":
+            raise ValueError("label_flip does not go with conv3")
+
+    monkeypatch.setattr(LabelFlipConfig, "check_fits", check_fits)
+    recipe = tmp_path / "free.yaml"
+    recipe.write_text("protector: {name: [none, label_flip]}\n")
+    config = load_config(str(recipe))
+    assert config.left_out == {"conv3": "label_flip does not go with conv3"}
+    for space in config.spaces.values():
+        assert space.cut_points() == ("conv1", "conv2", "conv4", "avgpool", "fc")
+    with pytest.raises(ConfigError, match=r"protector\.name: label_flip does not go with conv3"):
+        load_config(str(recipe), ["model.cut_point=[conv3, conv4]"])
+
+
+def test_a_baseline_that_cannot_be_is_refused(monkeypatch) -> None:
+    def check_fits(self, model, height, width, num_private) -> None:
+        raise ValueError("too small to blur")
+
+    monkeypatch.setattr(BlurConfig, "check_fits", check_fits)
+    load_config(SMALL)
+    with pytest.raises(ConfigError, match=r"study\.baselines: too small to blur"):
+        load_config(SMALL, ["study.baselines=[labels, blur]"])
 
 
 def test_the_resolved_configuration_is_the_same_study_again(tmp_path: Path) -> None:
@@ -129,6 +230,19 @@ def test_a_recipe_that_is_none_is_refused(tmp_path: Path, text: str, words: str)
     path.write_text(text)
     with pytest.raises(ConfigError, match=words):
         load_config(str(path))
+
+
+def test_a_field_that_an_older_version_lacked_was_at_its_default() -> None:
+    new = load_config(SMALL).resolved()
+    old = yaml.safe_load(yaml.safe_dump(new))
+    del old["data"]["categories"], old["protector"]["saturating"]
+    assert changed_fields(old, new) == []
+    new["protector"]["saturating"] = False
+    new["data"]["categories"] = ["a", "b"]
+    assert changed_fields(old, new) == ["data.categories", "protector.saturating"]
+    # What is gone now has changed, whatever it was.
+    old["protector"]["gone"] = 1
+    assert "protector.gone" in changed_fields(old, new)
 
 
 def test_only_scale_may_change_on_resume() -> None:

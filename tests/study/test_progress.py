@@ -19,7 +19,7 @@ def job(key, kind="protect", label="reconstruction conv4 λ1=1"):
 
 def record(label, mcc, leakage, role="searched", saturated=True):
     """A verified encoder."""
-    verdict = Verdict((), "decoder", leakage, leakage, {}, saturated, None, 10, ())
+    verdict = Verdict((), "decoder", leakage, leakage, {}, saturated, {}, {}, None, 10, ())
     return EncoderRecord(
         job(label, label=label), role, {}, status="verified",
         protected={"utility/mean_mcc": mcc}, verdict=verdict,
@@ -56,6 +56,24 @@ def test_a_finished_trial_is_one_line_with_figures_and_time_left(screen) -> None
         "[0/2 encoders, 0:01:00] train reconstruction conv4 λ1=1: mean MCC 0.810, "
         "in-loop SSIM 0.250\n"
     )
+
+
+def test_every_in_loop_adversary_is_shown_and_a_collapse_is_a_warning(screen) -> None:
+    progress, _, text = screen
+    progress.job_started(job("a"), None)
+    result = {
+        "status": "finished", "utility/mean_mcc": 0.81, "in_loop/decoder": 0.25,
+        "in_loop/attribute": 0.5,
+    }  # fmt: skip
+    progress.job_finished(job("a"), result)
+    assert "in-loop SSIM 0.250, in-loop balanced accuracy 0.500" in text.getvalue()
+    for status in ("collapsed", "diverged"):
+        one = record(f"one {status}", 0.8, 0.2)
+        one.status, one.reason = status, "why"
+        progress.encoder_failed(one)
+    lines = text.getvalue().splitlines()[1:]
+    assert lines[0].endswith("] warning: no verdict on one collapsed: collapsed: why")
+    assert lines[1].endswith("] no verdict on one diverged: diverged: why")
 
 
 def test_time_left_adds_up_what_waits_and_what_runs(screen) -> None:

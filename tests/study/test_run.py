@@ -27,7 +27,29 @@ def results(tmp_path: Path, monkeypatch) -> Path:
 
 def test_list_names_the_recipes(capsys) -> None:
     assert main(["--list"]) == 0
-    assert "quickstart" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("quickstart ") for line in lines)
+    assert any(line.startswith("deepobfuscator-faces-paper  ") for line in lines)
+
+
+def test_dry_run_times_every_protector(results: Path, capsys) -> None:
+    """Each is built and run for a few rounds, whatever its batches are made of."""
+    names = "[reconstruction, label_flip, obfuscator, noise]"
+    words = [
+        SMALL, *TINY, "study.num_encoders=9", f"protector.name={names}", "data.image_size=48",
+        "model.width=0.125", "model.cut_point=conv3", "protector.batch_size=16",
+        "study.baselines=[none, labels, identity, blur]",
+    ]  # fmt: skip
+    assert main([*words, "--dry-run", "--results", str(results)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    for line in (
+        "train labels (labels)", "train none conv3 (undefended)", "train identity (baseline)",
+        "train blur kernel=0.54 (baseline)", "train reconstruction conv3 λ1=1 (default)",
+        "train label_flip conv3 α=0.062 (default)", "train obfuscator conv3 λ1=1 λ2=1 (default)",
+        "train noise σ=0.3 (default)", "proposed by tpe over",
+    ):  # fmt: skip
+        assert line in out
+    assert not results.exists()
 
 
 def test_help_teaches(capsys) -> None:

@@ -101,3 +101,72 @@ def test_a_score_that_is_not_finite_is_no_leakage() -> None:
 def test_leakage_stays_between_nothing_and_everything() -> None:
     assert verdict(result("decoder", 0.05)).worst_leakage == 0.0
     assert verdict(result("decoder", 0.95)).worst_leakage == 1.0
+
+
+def test_each_kind_has_its_worst_attacker_and_its_gap() -> None:
+    """Floors 0.2 and 0.5, ceilings 0.7 and 1.0: both kinds span 0.5."""
+    references = {
+        **REFERENCES,
+        ("constant", "strong", 0): result("strong", 0.2),
+        ("identity", "strong", 0): result("strong", 0.7),
+    }
+    found = verdict(
+        # Selection: decoder 0.4, strong 0.5. Test: decoder 0.6, strong 0.3.
+        result("decoder", test=0.5, selection=0.4),
+        result("strong", test=0.35, selection=0.45),
+        result("attribute", test=0.8, selection=0.75, kind="attribute"),  # 0.6 and 0.5
+        result("in_loop", test=0.25),  # 0.1
+        result("in_loop_attribute", test=0.55, kind="attribute"),  # 0.1
+        references=references,
+    )
+    assert found.by_kind == pytest.approx({"reconstruction": 0.3, "attribute": 0.6})
+    assert found.gaps == pytest.approx({"reconstruction": 0.3 - 0.1, "attribute": 0.6 - 0.1})
+    assert found.saturation_gap == pytest.approx(0.5)
+    assert found.by_attacker["in_loop_attribute"] == pytest.approx(0.1)
+
+
+def test_a_kind_without_an_in_loop_adversary_has_no_gap() -> None:
+    found = verdict(
+        result("decoder", 0.4),
+        result("attribute", 0.9, kind="attribute"),
+        result("in_loop_attribute", 0.6, kind="attribute"),
+    )
+    assert found.by_kind == pytest.approx({"reconstruction": 0.4, "attribute": 0.8})
+    assert found.gaps == pytest.approx({"attribute": 0.8 - 0.2})
+    assert verdict(result("decoder", 0.4)).gaps == {}
+
+
+def test_an_in_loop_classifier_bounds_the_leakage_too() -> None:
+    """Test: decoder 0.2, in-loop decoder 0.3, in-loop classifier 0.6; chosen on selection: 0.5."""
+    found = verdict(
+        result("decoder", test=0.3, selection=0.45),
+        result("in_loop", test=0.35, selection=0.3),
+        result("in_loop_attribute", test=0.8, selection=0.6, kind="attribute"),
+    )
+    assert found.worst_attacker == "decoder"
+    assert found.worst_leakage == pytest.approx(0.6)
+    # Nothing retrained of that kind: its references are the attribute attacker's all the same.
+    assert found.by_kind.keys() == {"reconstruction"}
+    assert found.gaps.keys() == {"reconstruction"}
+
+
+def test_in_loop_adversaries_alone_are_no_verification() -> None:
+    both = (result("in_loop", 0.3), result("in_loop_attribute", 0.6, kind="attribute"))
+    with pytest.raises(ValueError, match="no attacker's leakage"):
+        verdict(*both)
+
+
+def test_an_in_loop_classifier_without_references_of_its_kind_is_named() -> None:
+    references = {key: value for key, value in REFERENCES.items() if key[1] == "decoder"}
+    found = verdict(
+        result("decoder", 0.4),
+        result("in_loop_attribute", 0.6, kind="attribute"),
+        references=references,
+    )
+    assert found.worst_leakage == pytest.approx(0.4)
+    assert found.notes[0].startswith("in_loop_attribute: ")
+
+
+def test_only_retrained_attackers_must_saturate() -> None:
+    classifier = result("in_loop_attribute", 0.6, kind="attribute", saturated=False)
+    assert verdict(result("decoder", 0.4), classifier).saturated

@@ -1,5 +1,6 @@
 """The data set as the trials see it, and what is refused before any work starts."""
 
+import dataclasses
 import json
 import warnings
 from pathlib import Path
@@ -53,6 +54,28 @@ def test_describe_counts_by_hand(tmp_path: Path) -> None:
     assert "Hat" not in about["utility"]
     assert about["private"] == ["Hat"]
     assert about["num_skipped"] == 0
+
+
+def test_exclusive_looks_at_the_utility_attributes_alone(tmp_path: Path) -> None:
+    data = load_dataset(_config(private=("Hat",), utility=("Beard", "Smiling")), tmp_path)
+    both = (data.store.labels[:, data.utility_columns] == 1).all(axis=1)
+    assert both.any(), "or the test says nothing"
+    assert not data.exclusive
+    assert not data.categorical
+    labels = data.store.labels.copy()
+    labels[both, data.utility_columns[0]] = 0
+    apart = dataclasses.replace(data, store=dataclasses.replace(data.store, labels=labels))
+    assert apart.exclusive
+    assert not dataclasses.replace(apart, utility_names=("Beard", "Smiling", "Hat")).exclusive
+    assert dataclasses.replace(data, utility_names=("Beard",)).exclusive
+
+
+def test_categories_are_exclusive(tmp_path: Path) -> None:
+    data = load_dataset(_config(), tmp_path)
+    labels = np.eye(len(data.attribute_names), dtype=np.uint8)[np.arange(400) % 10]
+    scenes = dataclasses.replace(data, store=dataclasses.replace(data.store, labels=labels))
+    assert scenes.categorical
+    assert scenes.exclusive
 
 
 def test_all_means_all_that_are_not_private() -> None:
@@ -153,7 +176,9 @@ def test_every_source_of_the_configuration_is_in_the_table() -> None:
         ({"fractions": (1.0, 0.0, 0.0, 0.0)}, "above 0"),
         ({"source": "celeba"}, "root"),
         ({"root": "somewhere"}, "avatars are drawn"),
-        ({"split": "official"}, "needs source 'celeba'"),
+        ({"source": "folder"}, "root"),
+        ({"split": "official"}, "comes with a split, 'celeba' or 'folder'; got 'avatars'"),
+        ({"categories": ("Hat", "Beard")}, "'avatars' has none, .*'folder' has; .*'Hat', 'Beard'"),
         ({"utility": ("Hat",), "private": ("Hat",)}, "Hat cannot be both"),
         ({"utility": ()}, "at least one"),
         ({"num_images": 10}, "num_images"),

@@ -4,15 +4,24 @@ import math
 
 import pytest
 import torch
+from pytorch_msssim import ms_ssim as library_ms_ssim
 
 from trainables.losses import (
+    MS_SSIM_LOSS_FLOOR,
     adversarial_loss,
     balanced_attribute_loss,
     discriminator_loss,
+    exclusive_logits,
+    exclusive_loss,
+    flip_loss,
+    ms_ssim_loss,
+    negative_loss,
     perceptual_loss,
     pixel_loss,
     utility_loss,
+    wrong_label_loss,
 )
+from trainables.metrics import MS_SSIM_WEIGHTS, ms_ssim
 
 
 def test_pixel_loss_is_the_mean_over_pixels_and_images():
@@ -66,3 +75,127 @@ def test_balanced_loss_counts_both_classes_the_same():
     undecided = balanced_attribute_loss(torch.zeros(4, 1), labels, rate)
     # Leaning towards the majority must not pay.
     assert undecided < balanced_attribute_loss(always_no, labels, rate)
+
+
+LOG3 = math.log(3)
+# Predicted: yes with 0.75, no with 0.25, yes with 0.9. The first two are right, the third is wrong.
+PRIVATE_LOGITS = torch.tensor([[LOG3], [-LOG3], [math.log(9)]])
+PRIVATE_LABELS = torch.tensor([[1.0], [0.0], [0.0]])
+
+
+def test_flip_loss_is_against_the_present_prediction_right_or_wrong():
+    # The opposite of each prediction has probability 0.25, 0.25 and 0.1.
+    expected = -(2 * math.log(0.25) + math.log(0.1)) / 3
+    assert flip_loss(PRIVATE_LOGITS).item() == pytest.approx(expected)
+
+
+def test_wrong_label_loss_is_against_the_label():
+    # The wrong labels no, yes, yes have probability 0.25, 0.25 and 0.9.
+    expected = -(2 * math.log(0.25) + math.log(0.9)) / 3
+    loss = wrong_label_loss(PRIVATE_LOGITS, PRIVATE_LABELS)
+    assert loss.item() == pytest.approx(expected)
+
+
+def test_negative_loss_is_minus_the_classifiers():
+    # The labels yes, no, no have probability 0.75, 0.75 and 0.1.
+    expected = (2 * math.log(0.75) + math.log(0.1)) / 3
+    assert negative_loss(PRIVATE_LOGITS, PRIVATE_LABELS).item() == pytest.approx(expected)
+
+
+def test_a_wrong_prediction_is_flipped_towards_the_label_and_pushed_away_by_gan():
+    def slope(loss):
+        logit = torch.tensor([[math.log(9)]], requires_grad=True)
+        loss(logit).backward()
+        return logit.grad.item()
+
+    no = torch.zeros(1, 1)
+    # d/ds BCE = sigmoid(s) - target: 0.9 - 0 pulls to 0.5 and below, 0.9 - 1 pushes further off.
+    assert slope(flip_loss) == pytest.approx(0.9)
+    assert slope(lambda s: wrong_label_loss(s, no)) == pytest.approx(-0.1)
+    assert slope(lambda s: negative_loss(s, no)) == pytest.approx(-0.9)
+
+
+def test_flip_loss_of_an_undecided_classifier_has_a_target():
+    undecided = torch.zeros(2, 1, requires_grad=True)
+    loss = flip_loss(undecided)
+    assert loss.item() == pytest.approx(math.log(2))
+    loss.backward()
+    # A logit of 0 predicts no, as everywhere: its flip is yes.
+    assert undecided.grad.flatten().tolist() == pytest.approx([-0.25, -0.25])
+
+
+def test_privacy_losses_of_several_attributes_are_means():
+    logits = torch.cat([PRIVATE_LOGITS, torch.zeros(3, 1)], dim=1)
+    labels = torch.cat([PRIVATE_LABELS, torch.ones(3, 1)], dim=1)
+    one = flip_loss(PRIVATE_LOGITS).item()
+    assert flip_loss(logits).item() == pytest.approx((one + math.log(2)) / 2)
+    one = wrong_label_loss(PRIVATE_LOGITS, PRIVATE_LABELS).item()
+    assert wrong_label_loss(logits, labels).item() == pytest.approx((one + math.log(2)) / 2)
+
+
+# Scores log 1, log 2, log 5 of "first", "second", "none": probabilities 1/8, 2/8, 5/8.
+CLASS_SCORES = torch.tensor([[0.0, math.log(2), math.log(5)]])
+
+
+@pytest.mark.parametrize(
+    ("labels", "probability"), [((1.0, 0.0), 1 / 8), ((0.0, 1.0), 2 / 8), ((0.0, 0.0), 5 / 8)]
+)
+def test_exclusive_loss_has_a_class_for_none(labels, probability):
+    loss = exclusive_loss(CLASS_SCORES, torch.tensor([labels]))
+    assert loss.item() == pytest.approx(-math.log(probability))
+
+
+def test_exclusive_loss_averages_over_images():
+    both = exclusive_loss(CLASS_SCORES.expand(2, -1), torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+    assert both.item() == pytest.approx(-(math.log(1 / 8) + math.log(5 / 8)) / 2)
+
+
+def test_exclusive_logits_are_those_of_each_class_against_all_others():
+    # log(p / (1 - p)): log(1/7) and log(2/6); "none" gets no logit.
+    logits = exclusive_logits(CLASS_SCORES)
+    assert logits.tolist()[0] == pytest.approx([math.log(1 / 7), math.log(2 / 6)])
+    # 0.4 is the likeliest of 0.4, 0.35, 0.25 and yet below 0.5: likelier not to be there.
+    close = torch.tensor([[0.4, 0.35, 0.25]]).log()
+    assert (exclusive_logits(close) < 0).all()
+    assert exclusive_logits(torch.tensor([[0.6, 0.3, 0.1]]).log())[0, 0] > 0
+    assert exclusive_logits(torch.zeros(4, 6)).shape == (4, 5)
+
+
+def test_ms_ssim_loss_is_one_minus_the_mean():
+    torch.manual_seed(0)
+    image = torch.rand(2, 3, 48, 48)
+    rebuilt = (image + 0.1 * torch.randn_like(image)).clamp(0, 1)
+    expected = 1 - ms_ssim(rebuilt, image).mean().item()
+    assert ms_ssim_loss(rebuilt, image).item() == pytest.approx(expected, abs=1e-6)
+    assert ms_ssim_loss(image, image).item() == pytest.approx(0, abs=1e-5)
+    # One target of all is the same as a copy for each.
+    target = image[:1]
+    expected = ms_ssim_loss(rebuilt, target.expand(2, -1, -1, -1)).item()
+    assert ms_ssim_loss(rebuilt, target).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_ms_ssim_loss_has_a_gradient_where_the_librarys_has_none():
+    torch.manual_seed(0)
+    coarse = torch.nn.functional.interpolate(torch.rand(2, 3, 4, 4), (48, 48), mode="bilinear")
+    fine = 0.2 * torch.rand(2, 3, 48, 48) - 0.1
+    # The same coarse picture, the opposite fine one: fine scales at 0, coarse ones above.
+    image, rebuilt = 0.3 * coarse + fine + 0.35, (0.3 * coarse - fine + 0.35).requires_grad_(True)
+    theirs = 1 - library_ms_ssim(rebuilt, image, data_range=1.0, win_size=3)
+    assert theirs.item() == pytest.approx(1)
+    assert torch.autograd.grad(theirs, rebuilt)[0].abs().sum() == 0
+    loss = ms_ssim_loss(rebuilt, image)
+    ours = torch.autograd.grad(loss, rebuilt)[0]
+    assert ours.isfinite().all()
+    assert ours.abs().sum() > 0.1
+    closer = rebuilt.detach() - 1e-4 * ours / ours.abs().max()
+    assert ms_ssim_loss(closer, image) < loss
+
+
+def test_ms_ssim_loss_of_opposite_images_is_finite():
+    image = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    # Anti-correlated at four scales at least, which count the floor: its power is the product.
+    floor = MS_SSIM_LOSS_FLOOR ** sum(MS_SSIM_WEIGHTS[:4])
+    opposite = (1 - image).requires_grad_(True)
+    loss = ms_ssim_loss(opposite, image)
+    assert 1 - floor <= loss.item() < 1
+    assert torch.autograd.grad(loss, opposite)[0].isfinite().all()

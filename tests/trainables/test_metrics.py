@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from pytorch_msssim import ms_ssim as library_ms_ssim
 
 from trainables import metrics
 
@@ -88,3 +89,107 @@ def test_leakage_between_floor_and_ceiling(score, expected):
 def test_leakage_refuses_a_range_that_means_nothing(ceiling):
     with pytest.raises(ValueError, match=r"floor|finite|differ"):
         metrics.leakage(0.5, 0.5, ceiling)
+
+
+def _pair(height, width, seed=0):
+    """Smooth pictures with a little noise: every scale is positively correlated."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(2, 3, 5, 5, generator=generator)
+    image = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 1)
+    noise = torch.randn(2, 3, height, width, generator=generator)
+    return (image + 0.05 * noise).clamp(0, 1), image
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "window"),
+    [(176, 162, 11), (161, 161, 11), (48, 48, 3), (65, 48, 3), (81, 97, 5), (99, 130, 7)],
+)
+def test_ms_ssim_is_the_librarys(height, width, window):
+    rebuilt, image = _pair(height, width)
+    theirs = library_ms_ssim(
+        rebuilt, image, data_range=1.0, size_average=False, win_size=window
+    ).tolist()
+    ours = metrics.ms_ssim(rebuilt, image).tolist()
+    assert ours == pytest.approx(theirs, abs=1e-5)
+    assert 0.1 < min(ours) < max(ours) < 0.999
+    # One image for all of the batch.
+    theirs = library_ms_ssim(
+        rebuilt, image[:1].expand(2, -1, -1, -1), 1.0, size_average=False, win_size=window
+    )
+    ours = metrics.ms_ssim(rebuilt, image[:1])
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+def test_ms_ssim_of_equal_and_of_opposite_images():
+    image = _pair(48, 48)[0]
+    assert metrics.ms_ssim(image, image).tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
+    # Anti-correlated scales count 0, not a power of a negative number.
+    assert metrics.ms_ssim(1 - image, image).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("side", "window"),
+    [
+        (33, 3),
+        (64, 3),
+        (65, 5),
+        (80, 5),
+        (96, 5),
+        (97, 7),
+        (129, 9),
+        (160, 9),
+        (161, 11),
+        (999, 11),
+    ],
+)
+def test_ms_ssim_windows(side, window):
+    assert metrics.ms_ssim_window(side, 1000) == window
+    assert metrics.ms_ssim_window(1000, side) == window
+
+
+@pytest.mark.parametrize("side", [1, 16, 32])
+def test_ms_ssim_needs_a_window_of_three_pixels(side):
+    with pytest.raises(ValueError, match=f"above 32 pixels, got {side}x48"):
+        metrics.ms_ssim_window(side, 48)
+    with pytest.raises(ValueError, match=f"got 48x{side}"):
+        metrics.ms_ssim(torch.rand(1, 3, 48, side), torch.rand(1, 3, 48, side))
+
+
+# Three categories: six images, three and one.
+CATEGORIES = torch.nn.functional.one_hot(torch.tensor([0] * 6 + [1] * 3 + [2]), 3)
+
+
+def test_category_weights_make_all_categories_the_same():
+    weights = metrics.category_weights(CATEGORIES)
+    assert weights.tolist() == pytest.approx([1 / 6] * 6 + [1 / 3] * 3 + [1.0])
+    # A category without images changes nothing.
+    empty = torch.cat([CATEGORIES, torch.zeros(10, 1, dtype=torch.long)], dim=1)
+    assert metrics.category_weights(empty).tolist() == pytest.approx(weights.tolist())
+
+
+def test_weighted_figures_by_hand():
+    # Of category 1 two of three are found; of the six of category 0 three are taken for it, the
+    # one of category 2 is not. Recalls: 2/3, and of the others (3/6 + 1/1) / 2 = 3/4.
+    labels = CATEGORIES[:, 1:2]
+    logits = _logits([1, 1, 1, 0, 0, 0, 1, 1, 0, 0]).unsqueeze(1)
+    weights = metrics.category_weights(CATEGORIES)
+    balanced = metrics.balanced_accuracy(logits, labels, weights)
+    assert balanced.item() == pytest.approx((2 / 3 + 3 / 4) / 2)
+    # Of a balanced set: TP 2/3, FN 1/3, FP 1/4, TN 3/4.
+    tp, fn, fp, tn = 2 / 3, 1 / 3, 1 / 4, 3 / 4
+    expected = (tp * tn - fp * fn) / math.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    assert metrics.mcc(logits, labels, weights).item() == pytest.approx(expected)
+    # Without weights the negatives count by images: 4/7; TP 2, FN 1, FP 3, TN 4.
+    assert metrics.balanced_accuracy(logits, labels).item() == pytest.approx((2 / 3 + 4 / 7) / 2)
+    assert metrics.mcc(logits, labels).item() == pytest.approx(5 / math.sqrt(5 * 3 * 7 * 5))
+
+
+def test_weighted_figures_of_one_class_or_one_answer():
+    weights = metrics.category_weights(CATEGORIES)
+    always = torch.ones(10, 3)
+    assert metrics.mcc(always, CATEGORIES, weights).tolist() == [0, 0, 0]
+    assert metrics.balanced_accuracy(always, CATEGORIES, weights).tolist() == [0.5] * 3
+    right = CATEGORIES * 2.0 - 1
+    assert metrics.mcc(right, CATEGORIES, weights).tolist() == pytest.approx([1.0] * 3)
+    nobody = torch.zeros(10, 3)
+    assert metrics.mcc(right, nobody, weights).tolist() == [0, 0, 0]

@@ -1,10 +1,13 @@
 """Shapes of every cut, what mirrors what, and what freezing leaves alone."""
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import nn
 from torchvision.models import resnet18, resnet50
 
+from trainables.costs import encoder_costs
 from trainables.nets.backbones import (
     CodeSpec,
     build_classifier,
@@ -12,39 +15,72 @@ from trainables.nets.backbones import (
     code_spec,
     stage_channels,
 )
-from trainables.nets.config import CUT_POINTS, ModelConfig, check_size_fits
+from trainables.nets.config import (
+    CUT_POINTS,
+    EncoderStyle,
+    ModelConfig,
+    Normalisation,
+    check_size_fits,
+)
 from trainables.nets.decoders import build_decoder, build_discriminator
 from trainables.nets.modes import frozen
 
+EVERY_CUT = [(backbone, cut) for backbone, cuts in CUT_POINTS.items() for cut in cuts]
+NORMALISATIONS = get_args(Normalisation)
 
-@pytest.mark.parametrize("backbone", ["resnet18", "resnet50"])
-@pytest.mark.parametrize("cut_point", CUT_POINTS)
-def test_encoder_classifier_and_decoder_fit_at_every_cut(backbone, cut_point):
+
+@pytest.mark.parametrize("constrained", [False, True])
+@pytest.mark.parametrize("normalisation", NORMALISATIONS)
+@pytest.mark.parametrize(("backbone", "cut_point"), EVERY_CUT)
+def test_encoder_classifier_and_decoder_fit_at_every_cut(
+    backbone, cut_point, normalisation, constrained
+):
     config = ModelConfig(backbone=backbone, width=0.125, cut_point=cut_point, code_width=7)
     height, width = 64, 32
+    style = EncoderStyle(normalisation=normalisation, constrained=constrained)
     spec = code_spec(config, height, width)
     images = torch.rand(2, 3, height, width)
-    codes = build_encoder(config)(images)
+    encoder = build_encoder(config, height, width, style)
+    codes = encoder(images)
     assert codes.shape[1:] == spec.shape
-    assert build_classifier(config, spec, 5)(codes).shape == (2, 5)
+    if constrained:
+        assert codes.abs().max() <= 1
+    logits = build_classifier(config, spec, 5)(codes)
+    assert logits.shape == (2, 5)
     rebuilt = build_decoder(spec, height, width, 8)(codes)
     assert rebuilt.shape == images.shape
     assert rebuilt.min() >= 0
     assert rebuilt.max() <= 1
+    (logits.sum() + rebuilt.sum()).backward()
+    for name, weight in encoder.named_parameters():
+        assert weight.grad is not None, name
+        assert weight.grad.isfinite().all(), name
+    # What was saved can be loaded: the same style gives the same names and shapes.
+    build_encoder(config, height, width, style).load_state_dict(encoder.state_dict())
+
+
+def test_a_cut_is_the_backbones_own_and_the_papers_by_default():
+    cuts = {name: ModelConfig(backbone=name).cut_point for name in CUT_POINTS}
+    assert cuts == {"resnet18": "fc", "resnet50": "fc", "vgg16": "pool2", "scene": "code"}
+    with pytest.raises(ValueError, match="scene can be cut at code, got 'fc'"):
+        ModelConfig(backbone="scene", cut_point="fc")
 
 
 def test_papers_sizes():
     # DeepObfuscator's 216x176 fits conv3; Xiao's default cut is the fc layer.
-    check_size_fits("conv3", 216, 176)
+    check_size_fits("resnet18", "conv3", 216, 176)
     with pytest.raises(ValueError, match="multiples of 16"):
-        check_size_fits("conv4", 216, 176)
+        check_size_fits("resnet18", "conv4", 216, 176)
+    check_size_fits("vgg16", "pool2", 216, 176)
+    with pytest.raises(ValueError, match="must be 32 pixels or more, got 28x64"):
+        check_size_fits("vgg16", "pool2", 28, 64)
     assert code_spec(ModelConfig(), 128, 128).shape == (128,)
     assert stage_channels(ModelConfig(backbone="resnet50"))["conv4"] == 1024
 
 
 @pytest.mark.parametrize(("name", "theirs"), [("resnet18", resnet18), ("resnet50", resnet50)])
 def test_at_width_one_the_backbone_is_torchvisions(name, theirs):
-    ours = build_encoder(ModelConfig(backbone=name, cut_point="fc", code_width=10))
+    ours = build_encoder(ModelConfig(backbone=name, cut_point="fc", code_width=10), 64, 64)
     reference = theirs(num_classes=10)
     shapes = [tuple(p.shape) for p in ours.parameters()]
     assert sorted(shapes) == sorted(tuple(p.shape) for p in reference.parameters())
@@ -71,6 +107,23 @@ def test_decoder_does_not_care_about_the_scale_of_codes():
     codes = torch.randn(16, 8, 4, 4)
     plain = decoder(codes)
     torch.testing.assert_close(decoder(codes * 1e4 + 7e4), plain, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("encoder", [nn.Identity(), nn.AvgPool2d(8)])
+def test_encoders_without_weights_cost_only_what_they_send(encoder):
+    spec = CodeSpec("image", (3, 2, 3))
+    costs = encoder_costs(encoder.train(), spec, 16, 24)
+    assert costs.pop("cost/latency_ms") > 0
+    assert costs == {"cost/parameters": 0, "cost/multiply_adds": 0, "cost/code_bytes": 4 * 18}
+    assert encoder.training
+
+
+def test_costs_of_one_convolution():
+    encoder = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1, bias=False), nn.MaxPool2d(2))
+    costs = encoder_costs(encoder, CodeSpec("conv1", (5, 8, 4)), 16, 8)
+    assert costs["cost/parameters"] == 5 * 3 * 9
+    assert costs["cost/multiply_adds"] == 16 * 8 * 5 * 3 * 9
+    assert costs["cost/code_bytes"] == 4 * 5 * 8 * 4
 
 
 def test_discriminator_gives_one_logit_per_image():

@@ -3,11 +3,16 @@
 import pytest
 import torch
 
-from trainables.data.batches import Batch
+from tests.trainables.protector_probe import (
+    every_weight_moved,
+    forbidden,
+    make_batch,
+    make_setting,
+    moved,
+    snapshot,
+)
 from trainables.losses import perceptual_loss, pixel_loss, utility_loss
-from trainables.nets.config import ModelConfig
 from trainables.nets.perceptual import PublicFeatures
-from trainables.protectors.base import Setting
 from trainables.protectors.baselines import NoneConfig, Undefended
 from trainables.protectors.config import ProtectorConfig, staged_rate
 from trainables.protectors.reconstruction import Reconstruction, ReconstructionConfig
@@ -21,61 +26,32 @@ def make(**values):
     perceptual = None
     if config.needs_perceptual:
         perceptual = PublicFeatures(3).eval().requires_grad_(False)
-    model = ModelConfig(width=0.125, cut_point="conv3")
-    setting = Setting(model, 32, 32, (0, 2), torch.device("cpu"), perceptual)
-    return Reconstruction(config, setting)
+    return Reconstruction(config, make_setting(perceptual=perceptual, private=()))
 
 
-def batch(seed=1):
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.rand(8, 3, 32, 32, generator=generator)
-    labels = (torch.rand(8, 3, generator=generator) > 0.5).float()
-    return Batch(images, labels, torch.arange(8))
-
-
-def snapshot(protector):
-    states = {name: net.state_dict() for name, net in protector.nets().items()}
-    if protector.setting.perceptual is not None:
-        states["perceptual"] = protector.setting.perceptual.state_dict()
-    return {
-        name: {key: value.clone() for key, value in state.items()} for name, state in states.items()
-    }
-
-
-def changed(before, after, parameters_only=False):
-    """Names of the nets of which any entry moved."""
-    buffers = ("running_mean", "running_var", "num_batches_tracked")
-    return {
-        name
-        for name, state in after.items()
-        for key, value in state.items()
-        if not (parameters_only and key.endswith(buffers))
-        if not torch.equal(value, before[name][key])
-    }
-
-
-def every_weight_moved(protector, before, name):
-    net = protector.nets()[name]
-    return all(not torch.equal(p, before[name][key]) for key, p in net.named_parameters())
+def batch(balanced=(), seed=1):
+    assert balanced == ()  # attributes that may go together have no balanced batches
+    return make_batch(seed)
 
 
 def test_adversary_update_moves_decoder_and_discriminator_alone():
     protector = make(**FULL)
-    protector.protector_update(*_images_and_labels(batch(7)))  # gradients lie about from before
+    # Gradients lie about from before.
+    protector.protector_update(*_images_and_labels(batch(seed=7)))
     before = snapshot(protector)
     protector.adversary_update(batch().images)
-    # Not even a running statistic of the encoder, f or g has moved.
-    assert changed(before, snapshot(protector)) == {"decoder", "discriminator"}
+    # Not even a running statistic of the encoder, f or g moves; the discriminator has none.
+    assert moved(before, snapshot(protector)) == ({"decoder", "discriminator"}, {"decoder"})
     assert every_weight_moved(protector, before, "decoder")
     assert every_weight_moved(protector, before, "discriminator")
 
 
 def test_protector_update_moves_encoder_and_head_alone():
     protector = make(**FULL)
-    protector.adversary_update(batch(7).images)
+    protector.adversary_update(batch(seed=7).images)
     before = snapshot(protector)
     protector.protector_update(*_images_and_labels(batch()))
-    assert changed(before, snapshot(protector)) == {"encoder", "head"}
+    assert moved(before, snapshot(protector)) == ({"encoder", "head"}, {"encoder", "head"})
     assert every_weight_moved(protector, before, "encoder")
     assert every_weight_moved(protector, before, "head")
 
@@ -148,7 +124,7 @@ def test_protector_runs_from_the_decoder():
 )
 def test_only_terms_with_a_weight_are_computed(values, expected):
     protector = make(**values)
-    assert set(protector.round(batch, lambda: batch(2))) == expected
+    assert set(protector.round(batch, lambda: batch(seed=2))) == expected
     assert ("discriminator" in protector.nets()) == ("mu1" in values)
 
 
@@ -158,7 +134,7 @@ def test_warmup_trains_for_utility_alone_and_adversary_steps_use_fresh_batches()
 
     def public():
         drawn.append(len(drawn))
-        return batch(10 + len(drawn))
+        return batch(seed=10 + len(drawn))
 
     assert "protector_pixel_loss" not in protector.round(batch, public)
     assert "protector_pixel_loss" in protector.round(batch, public)
@@ -178,27 +154,41 @@ def test_rate_reaches_its_decay_in_equal_stages():
 def test_encoder_rate_decays_and_the_adversarys_does_not():
     protector = make(lambda1=1.0, encoder_lr_decay=0.1, encoder_lr_stages=1)
     for _ in range(10):
-        protector.round(batch, lambda: batch(2))
+        protector.round(batch, lambda: batch(seed=2))
     assert protector.optimiser.param_groups[0]["lr"] == pytest.approx(1e-4)
     assert protector.decoder_optimiser.param_groups[0]["lr"] == protector.config.adversary_lr
 
 
 def test_perceptual_network_is_asked_for():
     with pytest.raises(ValueError, match="no perceptual network"):
-        Reconstruction(
-            ReconstructionConfig(mu2=1.0),
-            Setting(ModelConfig(width=0.125, cut_point="conv3"), 32, 32, (0,), torch.device("cpu")),
-        )
+        Reconstruction(ReconstructionConfig(mu2=1.0), make_setting())
 
 
 def test_undefended_has_no_adversary_and_draws_no_public_data():
     torch.manual_seed(0)
-    model = ModelConfig(width=0.125, cut_point="conv3")
-    setting = Setting(model, 32, 32, (0, 2), torch.device("cpu"))
-    protector = Undefended(NoneConfig(rounds=2, batch_size=8), setting)
-
-    def forbidden():
-        raise AssertionError("the undefended encoder needs no public data")
-
+    protector = Undefended(NoneConfig(rounds=2, batch_size=8), make_setting())
     assert set(protector.round(batch, forbidden)) == {"utility_loss"}
     assert protector.in_loop_decoder() is None
+
+
+def test_a_measured_round_tells_each_terms_share_and_each_nets_gradient():
+    protector = make(**FULL)
+    assert not [name for name in protector.round(batch, batch) if "/" in name]
+    terms = {name: float(value) for name, value in protector.round(batch, batch, True).items()}
+    # Weights times values, as magnitudes, over their sum: of each objective by itself.
+    for weights in (
+        {"utility_loss": 1.0, "protector_pixel_loss": 2.0, "protector_perceptual_loss": 0.5},
+        {
+            "adversary_pixel_loss": 1.0,
+            "adversary_adversarial_loss": 0.01,
+            "adversary_perceptual_loss": 0.3,
+        },
+    ):
+        sizes = {name: weight * abs(terms[name]) for name, weight in weights.items()}
+        for name, size in sizes.items():
+            assert terms[f"share/{name}"] == pytest.approx(size / sum(sizes.values()), rel=1e-5)
+    norms = {name for name in terms if name.startswith("gradient_norm/")}
+    assert norms == {f"gradient_norm/{name}" for name in protector.nets()}
+    expected = sum(float(p.grad.square().sum()) for p in protector.encoder.parameters()) ** 0.5
+    assert terms["gradient_norm/encoder"] == pytest.approx(expected, rel=1e-5)
+    assert not [name for name in protector.round(batch, batch) if "/" in name]

@@ -62,6 +62,16 @@ def test_official_without_validation_images_is_refused() -> None:
         make_splits("official", FRACTIONS, 0, 300, PEOPLE[:300], PARTITION[:300])
 
 
+def test_official_without_a_validation_part_takes_selection_from_training() -> None:
+    partition = np.where(PARTITION == 1, 0, PARTITION).astype(np.int8)
+    splits = make_splits("official", FRACTIONS, 0, 500, PEOPLE, partition)
+    assert splits.test.tolist() == list(range(420, 500))
+    sizes = [len(splits.rows(name)) for name in SPLIT_NAMES]
+    assert sizes == [305, 77, 38, 80]  # 0.64 : 0.16 : 0.08 of 420, cut at 305.5 and 381.8
+    rows = np.concatenate([splits.rows(name) for name in SPLIT_NAMES])
+    assert np.sort(rows).tolist() == list(range(500))
+
+
 def test_too_few_people_for_four_splits() -> None:
     with pytest.raises(DataError, match="split would be empty.*identity"):
         _split("identity", people=np.zeros(500, dtype=np.int64))

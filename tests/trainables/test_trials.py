@@ -4,69 +4,27 @@ import pytest
 import torch
 from torch import nn
 
+from tests.trainables.trial_probe import (
+    DATA,
+    MODEL,
+    attack_config,
+    finish,
+    protect_config,
+    without_times,
+)
 from trainables.attack import AttackTrial
-from trainables.attackers.config import AttackConfig
-from trainables.attackers.suite import ATTACKERS, SUITES, resolve_attackers
-from trainables.data.config import DataConfig
+from trainables.attackers.suite import SUITES, resolve_attackers
 from trainables.data.dataset import load_dataset
-from trainables.frozen import save_network_encoder
+from trainables.frozen import InLoop, save_network_encoder
 from trainables.metrics import leakage, ssim
 from trainables.nets.backbones import build_encoder
-from trainables.nets.config import ModelConfig
 from trainables.protect import ProtectTrial
-from trainables.protectors import PROTECTORS
-
-DATA = DataConfig(
-    num_images=600, image_size=32, private=("Pale_Skin",), utility=("Smiling", "Eyeglasses")
-)
-MODEL = ModelConfig(width=0.125, cut_point="conv1")
-TIMES = {"seconds", "cost/latency_ms"}
+from trainables.scores import NotFiniteError
 
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("stores")
-
-
-def protect_config(cache, output, name="reconstruction", **values):
-    settings = PROTECTORS[name].config(**values).model_dump(mode="json")
-    return {
-        "data": DATA.model_dump(mode="json"),
-        "model": MODEL.model_dump(mode="json"),
-        "protector": settings,
-        "seed": 5,
-        "output": str(output),
-        "cache": str(cache),
-    }
-
-
-def attack_config(cache, output, encoder, attackers, **values):
-    settings = {"evaluate_every": 20, "max_steps": 40, "batch_size": 32, **values}
-    return {
-        "data": DATA.model_dump(mode="json"),
-        "model": MODEL.model_dump(mode="json"),
-        "attack": AttackConfig(**settings).model_dump(mode="json"),
-        "attackers": [ATTACKERS[name].model_dump(mode="json") for name in attackers],
-        "encoder": str(encoder),
-        "seed": 7,
-        "output": str(output),
-        "cache": str(cache),
-        "in_loop": True,
-    }
-
-
-def finish(trial):
-    results = [trial.step()]
-    while not results[-1]["done"]:
-        results.append(trial.step())
-    return results
-
-
-def without_times(value):
-    """Drops every measured time, at any depth."""
-    if isinstance(value, dict):
-        return {k: without_times(v) for k, v in value.items() if k not in TIMES}
-    return [without_times(v) for v in value] if isinstance(value, list) else value
 
 
 FULL = {
@@ -162,11 +120,11 @@ def test_weights_that_break_in_the_last_update_are_a_divergence_not_a_result(cac
 
 
 def test_codes_that_are_not_finite_are_no_privacy(cache, tmp_path):
-    broken = build_encoder(MODEL)
+    broken = build_encoder(MODEL, 32, 32)
     with torch.no_grad():
         next(broken.parameters()).fill_(float("nan"))
     path = tmp_path / "nan.pt"
-    save_network_encoder(path, MODEL, 32, 32, broken, None)
+    save_network_encoder(path, MODEL, 32, 32, broken, InLoop())
     with pytest.raises(ValueError, match="not all finite"):
         AttackTrial(attack_config(cache, tmp_path / "a", path, ["attribute"]))
 
@@ -176,13 +134,13 @@ def test_an_attacker_that_breaks_is_an_error_not_a_low_score(cache, tmp_path):
     with torch.no_grad():
         for weight in trial.attacker.classifier.parameters():
             weight.fill_(float("nan"))
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(NotFiniteError, match="'attribute' answered with numbers not finite"):
         trial.step()
 
 
 def test_an_encoder_that_moves_under_attack_is_an_error(cache, tmp_path):
     path = tmp_path / "moving.pt"
-    save_network_encoder(path, MODEL, 32, 32, build_encoder(MODEL), None)
+    save_network_encoder(path, MODEL, 32, 32, build_encoder(MODEL, 32, 32), InLoop())
     config = attack_config(cache, tmp_path / "a", path, ["attribute"], max_steps=20)
     trial = AttackTrial(config)
     with torch.no_grad():
@@ -216,12 +174,12 @@ def test_ends_of_the_leakage_scale(cache, tmp_path):
     assert floor["attribute"]["test"] == 0.5
 
     torch.manual_seed(0)
-    blind = build_encoder(MODEL)
+    blind = build_encoder(MODEL, 32, 32)
     for part in blind.modules():
         if isinstance(part, nn.BatchNorm2d):
             nn.init.zeros_(part.weight)  # the code is the same whatever the image is
     path = tmp_path / "blind.pt"
-    save_network_encoder(path, MODEL, 32, 32, blind, None)
+    save_network_encoder(path, MODEL, 32, 32, blind, InLoop())
     constant = attack(path, "blind")
     for name in names:
         assert leakage(constant[name]["test"], floor[name]["test"], ceiling[name]["test"]) < 0.05

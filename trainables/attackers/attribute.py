@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from trainables import metrics
-from trainables.attackers.base import Attacker, AttackerConfig, Kind, Scores, Target
+from trainables.attackers.base import Attacker, AttackerConfig, Kind, Target
 from trainables.encodings import CodeBatch
 from trainables.losses import balanced_attribute_loss
 from trainables.nets.backbones import build_classifier
+from trainables.scores import Scores, attribute_scores
 
 
 class AttributeConfig(AttackerConfig):
@@ -32,12 +32,17 @@ class AttributeAttacker(Attacker):
         self.config = config
         self.names = target.private_names
         self.columns = list(target.private_columns)
+        self.categorical = target.categorical
         self.rates = torch.tensor(target.positive_rates, device=target.device)
         if not bool(((self.rates > 0) & (self.rates < 1)).all()):
             raise ValueError(
                 f"private attributes {self.names} have rates {target.positive_rates} in the public "
                 "split: an attacker needs examples of both values"
             )
+        if len(self.columns) < target.num_categories:
+            # One category is rare among many: equal parts of each private one and of all others.
+            self.task = target.private_columns
+            self.rates = torch.full_like(self.rates, 1 / (len(self.columns) + 1))
         self.classifier = build_classifier(target.model, target.spec, len(self.columns))
         self.classifier.to(target.device)
         self.optimiser = torch.optim.Adam(self.classifier.parameters(), fused=True)
@@ -63,20 +68,5 @@ class AttributeAttacker(Attacker):
     def evaluate(self, batches: Iterable[CodeBatch]) -> Scores:
         """Balanced accuracy, accuracy, AUC and majority rate of each private attribute."""
         self.classifier.eval()
-        pairs = [(self.classifier(b.codes), b.labels[:, self.columns]) for b in batches]
-        logits, labels = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-        # A NaN is not above the threshold: it would pass for a "no" and look like privacy.
-        if not bool(logits.isfinite().all()):
-            raise ValueError(f"attacker {self.config.name!r} answered with numbers not finite")
-        figures: dict[str, Tensor] = {
-            "balanced_accuracy": metrics.balanced_accuracy(logits, labels),
-            "accuracy": metrics.accuracy(logits, labels),
-            "auc": metrics.auc(logits, labels),
-            "majority": metrics.majority_rate(labels),
-        }
-        named = {
-            f"{figure}/{name}": float(values[index])
-            for figure, values in figures.items()
-            for index, name in enumerate(self.names)
-        }
-        return Scores(float(figures["balanced_accuracy"].mean()), named)
+        pairs = [(self.classifier(batch.codes), batch.labels) for batch in batches]
+        return attribute_scores(self.config.name, pairs, self.columns, self.names, self.categorical)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from trainables.encodings import CodeBatch
 from trainables.nets.backbones import CodeSpec
 from trainables.nets.config import ModelConfig
+from trainables.scores import Scores
 from trainables.settings import Settings
 
 Kind = Literal["reconstruction", "attribute"]
@@ -54,6 +55,7 @@ class Target:
         positive_rates: Their rates in the public split, [P].
         device: Where the nets live.
         perceptual: The frozen network `g`, or None.
+        num_categories: Number of categories where the attributes are such, one per image; else 0.
     """
 
     spec: CodeSpec
@@ -65,25 +67,24 @@ class Target:
     positive_rates: tuple[float, ...]
     device: torch.device
     perceptual: nn.Module | None = None
+    num_categories: int = 0
 
-
-@dataclass(frozen=True)
-class Scores:
-    """An attacker's result on one split.
-
-    Attributes:
-        score: The figure its leakage is made from; higher means it learned more.
-        metrics: Everything else worth a column, by name.
-    """
-
-    score: float
-    metrics: dict[str, float]
+    @property
+    def categorical(self) -> bool:
+        """Whether the attributes are categories."""
+        return self.num_categories > 0
 
 
 class Attacker(ABC):
-    """One attacker in training."""
+    """One attacker in training.
+
+    Attributes:
+        config: Its hyperparameters.
+        task: Label columns by which its batches are balanced; none for plain batches.
+    """
 
     config: AttackerConfig
+    task: tuple[int, ...] = ()
 
     @abstractmethod
     def nets(self) -> dict[str, nn.Module]:

@@ -9,8 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainables import metrics
-from trainables.attackers.base import Attacker, AttackerConfig, Kind, Scores, Target
+from trainables.attackers.base import Attacker, AttackerConfig, Kind, Target
 from trainables.encodings import CodeBatch
 from trainables.losses import (
     adversarial_loss,
@@ -21,6 +20,7 @@ from trainables.losses import (
 from trainables.nets.backbones import base_channels
 from trainables.nets.decoders import build_decoder, build_discriminator
 from trainables.nets.modes import frozen
+from trainables.scores import Scores, reconstruction_scores
 
 
 class DecoderConfig(AttackerConfig):
@@ -47,28 +47,6 @@ class DecoderConfig(AttackerConfig):
     def needs_perceptual(self) -> bool:
         """Whether the perceptual term has any weight."""
         return self.mu2 > 0
-
-
-def reconstruction_scores(pairs: Iterable[tuple[Tensor, Tensor]]) -> Scores:
-    """Scores reconstructions: mean SSIM, with PSNR and MSE beside it.
-
-    Args:
-        pairs: Batches of (reconstruction, image), each [B, 3, H, W] in [0, 1].
-    """
-    ssim, psnr, mse = [], [], []
-    for rebuilt, image in pairs:
-        ssim.append(metrics.ssim(rebuilt, image))
-        psnr.append(metrics.psnr(rebuilt, image))
-        mse.append(metrics.mse(rebuilt, image))
-    score = float(torch.cat(ssim).double().mean())
-    return Scores(
-        score,
-        {
-            "ssim": score,
-            "psnr": float(torch.cat(psnr).double().mean()),
-            "mse": float(torch.cat(mse).double().mean()),
-        },
-    )
 
 
 class DecoderAttacker(Attacker):

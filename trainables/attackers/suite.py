@@ -15,7 +15,11 @@ from trainables.attackers.decoder import DecoderAttacker, DecoderConfig
 
 SUITE_VERSION = 1
 IN_LOOP = "in_loop"
-"""Name of the attacker that is the in-loop adversary as it stands at the end of training."""
+"""Name of the attacker that is the in-loop decoder as it stands at the end of training."""
+IN_LOOP_ATTRIBUTE = "in_loop_attribute"
+"""Likewise of the in-loop attribute classifier."""
+IN_LOOP_NAMES = (IN_LOOP, IN_LOOP_ATTRIBUTE)
+"""Both: adversaries that are evaluated as they are, not trained again."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from trainables.settings import Settings
 
-SourceName = Literal["avatars", "celeba"]
+SourceName = Literal["avatars", "celeba", "folder"]
 SplitScheme = Literal["image", "identity", "official"]
 
 
@@ -39,15 +39,20 @@ class DataConfig(Settings):
     """What the study is measured on.
 
     Attributes:
-        source: Where the images come from: `avatars` (drawn here) or `celeba` (CelebA's files).
+        source: Where the images come from: `avatars` (drawn here), `celeba` (CelebA's files) or
+            `folder` (a folder per category, such as Places-365; each category is an attribute).
         root: Folder of the source's files; required by every source but `avatars`. A relative
             one is made absolute from where the configuration is read.
         image_size: Pixels, one number for a square or `[height, width]`.
-        num_images: How many images to use, the first ones of the source; None means all of them
-            (for `avatars`, 4,000).
+        num_images: How many images to use, the first ones of the source (of `folder`, as many of
+            each category as there are); None means all of them (for `avatars`, 4,000).
+        categories: For `folder`: the categories to use, the images of others being left out; none
+            means all. A list, or text with commas.
         split: `image` (as in the papers), `identity` (no person in two splits), or `official`
-            (CelebA's partition file: its training part becomes private and public, its validation
-            part selection, its test part test).
+            (CelebA's partition file, or the train, val and test of `folder`: the training part
+            becomes private and public, the validation part selection, the test part test; where
+            there is no validation part, training becomes selection too, all three in the
+            proportion of their fractions).
         fractions: Shares of (private, public, selection, test), summing to 1. The default keeps
             CelebA's 160k : 40k of Xiao for private : public and leaves a fifth to measure on.
         seed: Seed of the split and, for `avatars`, of the drawings.
@@ -60,6 +65,7 @@ class DataConfig(Settings):
     root: Annotated[Path, AfterValidator(_absolute)] | None = None
     image_size: ImageSize = 32
     num_images: int | None = Field(default=None, ge=40)
+    categories: Names = ()
     split: SplitScheme = "image"
     fractions: tuple[float, float, float, float] = (0.64, 0.16, 0.08, 0.12)
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
@@ -87,8 +93,16 @@ class DataConfig(Settings):
             raise ValueError(f"root: source {self.source!r} reads files; give data.root=FOLDER")
         if self.source == "avatars" and self.root is not None:
             raise ValueError(f"root: avatars are drawn, they read no folder; got {self.root}")
-        if self.split == "official" and self.source != "celeba":
-            raise ValueError("split: 'official' needs source 'celeba' and its partition file")
+        if self.split == "official" and self.source == "avatars":
+            raise ValueError(
+                "split: 'official' needs a source that comes with a split, 'celeba' or 'folder'; "
+                "got 'avatars'"
+            )
+        if self.categories and self.source != "folder":
+            raise ValueError(
+                f"categories: source {self.source!r} has none, only 'folder' has; "
+                f"got {list(self.categories)}"
+            )
         if self.utility != "all":
             both = sorted(set(self.utility) & set(self.private))
             if both:

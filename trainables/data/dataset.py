@@ -14,6 +14,7 @@ from trainables.data.source import DataError
 from trainables.data.sources import make_source
 from trainables.data.splits import SPLIT_NAMES, Splits, make_splits
 from trainables.data.store import ImageStore, Progress, prepare_store
+from trainables.data.tasks import is_categorical
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,22 @@ class Dataset:
     def private_columns(self) -> list[int]:
         """Label columns of `private_names`."""
         return [self.attribute_names.index(name) for name in self.private_names]
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether no image has two of the utility attributes."""
+        labels = self.store.labels[:, self.utility_columns]
+        return bool((labels.sum(axis=1, dtype=np.int64) <= 1).all())
+
+    @property
+    def categorical(self) -> bool:
+        """Whether the attributes are categories: every image has exactly one of them."""
+        return is_categorical(self.store.labels)
+
+    @property
+    def num_categories(self) -> int:
+        """Number of categories where the attributes are such, else 0."""
+        return len(self.attribute_names) if self.categorical else 0
 
     @property
     def content_hash(self) -> str:
@@ -153,9 +170,7 @@ def check_source(config: DataConfig) -> Outline:
         source.partition(),
     )
     _refuse_constant(source.labels(), splits, source.attribute_names, private)
-    return Outline(
-        source.attribute_names, {name: len(splits.rows(name)) for name in SPLIT_NAMES}
-    )
+    return Outline(source.attribute_names, {name: len(splits.rows(name)) for name in SPLIT_NAMES})
 
 
 def load_dataset(

@@ -1,4 +1,4 @@
-"""Image files to pixels of one size: cropped around the face, anti-aliased, in a thread pool."""
+"""Image files to pixels of one size: cropped, anti-aliased, in a thread pool."""
 
 import math
 import os
@@ -69,10 +69,18 @@ def decode_image(path: Path, crop: Crop, height: int, width: int) -> Pixels:
         if enlarge < 1:
             wanted = tuple(math.ceil(side * enlarge) for side in image.size)
             image.draft("RGB", (wanted[0], wanted[1]))
-        pixels = image.convert("RGB")
+        pixels = _to_rgb(image)
         box = crop.box(*pixels.size, height, width)
         # Pillow widens the filter when it shrinks: that is the anti-aliasing.
         return np.asarray(pixels.resize((width, height), Image.Resampling.BILINEAR, box=box))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Any image to three channels of eight bits."""
+    if image.mode.startswith("I"):
+        # Pillow would clip sixteen bits to eight, which turns most of such an image white.
+        image = Image.fromarray((np.asarray(image) // 256).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def decode_images(

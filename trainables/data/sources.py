@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from trainables.data.avatars import AvatarsSource
 from trainables.data.celeba import CelebaSource
 from trainables.data.config import DataConfig
+from trainables.data.folder import FolderSource
 from trainables.data.source import DataError, Source
 
 
@@ -18,7 +19,17 @@ def _celeba(config: DataConfig) -> Source:
     return CelebaSource(root=config.root, num_images=config.num_images)
 
 
-SOURCES: Mapping[str, Callable[[DataConfig], Source]] = {"avatars": _avatars, "celeba": _celeba}
+def _folder(config: DataConfig) -> Source:
+    if config.root is None:
+        raise DataError("data.root: source 'folder' reads files; give data.root=FOLDER")
+    return FolderSource(config.root, config.num_images, config.categories)
+
+
+SOURCES: Mapping[str, Callable[[DataConfig], Source]] = {
+    "avatars": _avatars,
+    "celeba": _celeba,
+    "folder": _folder,
+}
 
 
 def make_source(config: DataConfig) -> Source:

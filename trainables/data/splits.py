@@ -63,7 +63,9 @@ def make_splits(
     Args:
         scheme: `image` (rows shuffled), `identity` (no person in two splits) or `official` (the
             partition's training part is shared between private and public in the proportion of
-            their fractions, its validation part is selection, its test part is test).
+            their fractions, its validation part is selection, its test part is test; if it has a
+            test part and no validation part, training is shared between private, public and
+            selection).
         fractions: Shares of private, public, selection and test; they sum to 1.
         seed: Seed of the shuffle.
         num_images: N.
@@ -134,13 +136,15 @@ def _official(
 ) -> list[Rows]:
     if partition is None:
         raise DataError(
-            "data.split: 'official' needs the source's partition file (list_eval_partition.txt), "
-            "which is not there; use 'image' or 'identity'"
+            "data.split: 'official' needs the source's partition (list_eval_partition.txt of "
+            "CelebA, train and test of a folder), which is not there; use 'image' or 'identity'"
         )
     training = np.flatnonzero(partition == 0)
     order = training[np.random.default_rng(seed).permutation(len(training))]
-    private, public = np.split(order, _boundaries(fractions[:2], len(training)))
-    return [private, public, np.flatnonzero(partition == 1), np.flatnonzero(partition == 2)]
+    validation, test = np.flatnonzero(partition == 1), np.flatnonzero(partition == 2)
+    if len(test) and not len(validation):
+        return [*np.split(order, _boundaries(fractions[:3], len(training))), test]
+    return [*np.split(order, _boundaries(fractions[:2], len(training))), validation, test]
 
 
 _SCHEMES = {"image": _by_image, "identity": _by_identity, "official": _official}

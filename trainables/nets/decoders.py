@@ -1,10 +1,12 @@
 """Decoders that mirror an encoder, and the discriminator of the adversarial term.
 
-The decoder of a cut undoes the encoder's stages in reverse order: a residual block at each
-resolution of the ResNet's layers with up-sampling between them, sub-pixel convolutions for the
-stem and a sigmoid at the end (Xiao, Figure 6). It starts with a normalisation without affine
-parameters, so that codes of any scale are the same to it: an encoder must not win by making its
-outputs huge or tiny.
+The decoder of a cut undoes the encoder's stages in reverse order. Behind a ResNet: a residual block
+at each resolution of its layers with up-sampling between them, sub-pixel convolutions for the stem
+and a sigmoid at the end (Xiao, Figure 6); the same for codes that are pictures. Behind a VGG: each
+pool up-sampled and each convolution mirrored (DeepObfuscator, Table 1).
+
+A decoder starts with a normalisation without affine parameters, so that codes of any scale are the
+same to it: an encoder must not win by making its outputs huge or tiny.
 """
 
 import math
@@ -13,7 +15,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
-from trainables.nets.backbones import CodeSpec, ConvStack, initialise
+from trainables.nets.config import CUT_POINTS
+from trainables.nets.layers import CodeSpec, ConvStack, conv_norm_relu, initialise
+from trainables.nets.vgg import VGG_CONVOLUTIONS, VGG_FACTORS
 
 MIN_DECODER_CHANNELS = 16
 """Narrower decoders reconstruct poorly from any encoder: they would look like privacy."""
@@ -87,6 +91,15 @@ def build_decoder(spec: CodeSpec, height: int, width: int, base: int) -> nn.Modu
         base: Channels at the finest resolutions; `MIN_DECODER_CHANNELS` at least.
     """
     base = max(base, MIN_DECODER_CHANNELS)
+    of_vgg = spec.cut_point in CUT_POINTS["vgg16"]
+    parts = _mirrored_vgg(spec, base) if of_vgg else _residual(spec, height, width, base)
+    decoder = ConvStack(*parts, Template(height, width), nn.Sigmoid())
+    initialise(decoder)
+    return decoder.to(memory_format=torch.channels_last)
+
+
+def _residual(spec: CodeSpec, height: int, width: int, base: int) -> list[nn.Module]:
+    """The ResNet's mirror: z to the image's logits, from any stride."""
     parts: list[nn.Module]
     if len(spec.shape) == 1:
         stride = _starting_stride(height, width)
@@ -110,16 +123,32 @@ def build_decoder(spec: CodeSpec, height: int, width: int, base: int) -> nn.Modu
         parts += _sub_pixel(base, base)
         stride //= 2
     # The last doubling, if any, lands on the three colours.
-    colours = 3 * stride**2
-    parts += [
-        nn.Conv2d(base, colours, 3, padding=1),
-        nn.PixelShuffle(stride),
-        Template(height, width),
-        nn.Sigmoid(),
-    ]
-    decoder = ConvStack(*parts)
-    initialise(decoder)
-    return decoder.to(memory_format=torch.channels_last)
+    return [*parts, nn.Conv2d(base, 3 * stride**2, 3, padding=1), nn.PixelShuffle(stride)]
+
+
+def _mirrored_vgg(spec: CodeSpec, base: int) -> list[nn.Module]:
+    """The VGG's mirror: z to the image's logits, its stages up to the cut in reverse.
+
+    The transposed convolutions of the paper have stride 1: they are convolutions.
+    """
+    cuts = CUT_POINTS["vgg16"]
+    depth = [str(name) for name in cuts].index(spec.cut_point)
+    parts: list[nn.Module] = [nn.BatchNorm2d(spec.shape[0], affine=False)]
+    channels = spec.shape[0]
+    for name in reversed(cuts[: depth + 1]):
+        parts.append(nn.Upsample(scale_factor=2))
+        own = base * VGG_FACTORS[name]
+        for _ in range(VGG_CONVOLUTIONS[name] - 1):
+            parts += conv_norm_relu(channels, own)
+            channels = own
+        if name == cuts[0]:
+            parts.append(nn.Conv2d(channels, 3, 3, padding=1))
+        else:
+            # The stage's first convolution, backwards, ends at the width of the stage before.
+            before = base * VGG_FACTORS[cuts[cuts.index(name) - 1]]
+            parts += conv_norm_relu(channels, before)
+            channels = before
+    return parts
 
 
 def _sub_pixel(in_channels: int, out_channels: int) -> list[nn.Module]:

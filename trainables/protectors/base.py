@@ -1,20 +1,32 @@
 """What every protector is to the trial that trains it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from trainables.data.batches import Batch
-from trainables.nets.backbones import CodeSpec, build_classifier, build_encoder, code_spec
+from trainables.losses import balanced_attribute_loss, utility_loss
+from trainables.nets.backbones import (
+    CodeSpec,
+    build_adversary,
+    build_classifier,
+    build_encoder,
+    code_spec,
+)
 from trainables.nets.config import ModelConfig
 from trainables.protectors.config import ProtectorConfig, staged_rate
 
-NextBatch = Callable[[], Batch]
-"""Hands over the next batch of one split; called as often as an update needs."""
+
+class NextBatch(Protocol):
+    """Hands over the next batch of one split; called as often as an update needs."""
+
+    def __call__(self, balanced: tuple[int, ...] = ()) -> Batch:
+        """Returns a batch, of equal parts of the attributes in `balanced` and of none of them."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,11 @@ class Setting:
         utility_columns: Columns of the labels that the service predicts.
         device: Where the nets live.
         perceptual: The frozen network `g`, or None where no term needs it.
+        private_columns: Columns of the labels that are to stay private.
+        exclusive: Whether no image has two of the utility attributes.
+        num_categories: Number of categories where the attributes are such, one per image; else 0.
+            Every task is then one category against the rest on a balanced set (Pittaluga, section
+            4.1).
     """
 
     model: ModelConfig
@@ -36,11 +53,14 @@ class Setting:
     utility_columns: tuple[int, ...]
     device: torch.device
     perceptual: nn.Module | None = None
+    private_columns: tuple[int, ...] = ()
+    exclusive: bool = False
+    num_categories: int = 0
 
     @property
-    def code(self) -> CodeSpec:
-        """The shape of z."""
-        return code_spec(self.model, self.height, self.width)
+    def categorical(self) -> bool:
+        """Whether the attributes are categories."""
+        return self.num_categories > 0
 
 
 class Protector(ABC):
@@ -51,6 +71,9 @@ class Protector(ABC):
         setting: The study around it.
         encoder: `Enc`, images to z.
         head: `f` after the cut, z to utility logits.
+        optimiser: Of the nets whose rate follows the encoder's schedule.
+        rounds: Rounds done.
+        measuring: Whether the present round also reports shares and gradient norms.
     """
 
     needs_public: ClassVar[bool] = True
@@ -58,23 +81,64 @@ class Protector(ABC):
     def __init__(self, config: ProtectorConfig, setting: Setting) -> None:
         self.config = config
         self.setting = setting
-        self.encoder = build_encoder(setting.model).to(setting.device)
-        self.head = build_classifier(setting.model, setting.code, len(setting.utility_columns)).to(
-            setting.device
-        )
         self.rounds = 0
-        self.optimiser = torch.optim.Adam(
-            [*self.encoder.parameters(), *self.head.parameters()], lr=config.encoder_lr, fused=True
-        )
+        self.measuring = False
+        self.encoder = self._build_encoder().to(setting.device)
+        self.head = self.classifier(self.num_outputs)
+        weights = [weight for net in self.scheduled() for weight in net.parameters()]
+        self.optimiser = torch.optim.Adam(weights, lr=config.encoder_lr, fused=True)
 
-    def round(self, private: NextBatch, public: NextBatch) -> dict[str, Tensor]:
+    def _build_encoder(self) -> nn.Module:
+        setting = self.setting
+        return build_encoder(setting.model, setting.height, setting.width, self.config.style)
+
+    def classifier(self, num_outputs: int) -> nn.Module:
+        """Builds a classifier of codes, with the architecture that `f` has behind the cut."""
+        return build_classifier(self.setting.model, self.code, num_outputs).to(self.setting.device)
+
+    def adversary(self) -> nn.Module:
+        """Builds a classifier of the private attributes from codes."""
+        num_private = len(self.setting.private_columns)
+        net = build_adversary(self.setting.model, self.code, num_private)
+        return net.to(self.setting.device)
+
+    def scheduled(self) -> list[nn.Module]:
+        """The nets whose rate follows the encoder's schedule: the encoder and `f`."""
+        return [self.encoder, self.head]
+
+    @property
+    def code(self) -> CodeSpec:
+        """The shape of z."""
+        return code_spec(self.setting.model, self.setting.height, self.setting.width)
+
+    @property
+    def num_outputs(self) -> int:
+        """Logits of `f`: one per utility attribute."""
+        return len(self.setting.utility_columns)
+
+    def round(
+        self, private: NextBatch, public: NextBatch, measure: bool = False
+    ) -> dict[str, Tensor]:
         """Runs one round and returns its loss terms, detached and still on the device.
 
         Nothing here waits for the device: the trial reads the terms when it reports.
+
+        Args:
+            private: Hands over batches of the private split.
+            public: Hands over batches of the public split.
+            measure: Whether to add `share/TERM`, the part of each term in the sum of the weighted
+                terms' magnitudes, and `gradient_norm/NET`, of the net's last update.
         """
         for group in self.optimiser.param_groups:
             group["lr"] = staged_rate(self.config, self.rounds)
+        self.measuring = measure
+        if measure:
+            for net in self.nets().values():
+                # What a net was given in an earlier round is no gradient of this one.
+                net.zero_grad(set_to_none=True)
         terms = self.update(private, public)
+        if measure:
+            terms |= self._gradient_norms()
         self.rounds += 1
         return terms
 
@@ -82,9 +146,58 @@ class Protector(ABC):
     def update(self, private: NextBatch, public: NextBatch) -> dict[str, Tensor]:
         """The method's updates of one round."""
 
+    def objective(
+        self, weighted: Mapping[str, tuple[float, Tensor]]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Adds up a loss.
+
+        Args:
+            weighted: Each term's name with its weight and value; weights may be negative.
+
+        Returns:
+            The loss, and what to report: each term without its weight and, in a round that
+            measures, its share.
+        """
+        parts = {name: weight * value for name, (weight, value) in weighted.items()}
+        loss = torch.stack(list(parts.values())).sum()
+        report = {name: value.detach() for name, (_, value) in weighted.items()}
+        if self.measuring:
+            sizes = {name: part.detach().abs() for name, part in parts.items()}
+            total = torch.stack(list(sizes.values())).sum().clamp_min(1e-12)
+            report |= {f"share/{name}": size / total for name, size in sizes.items()}
+        return loss, report
+
+    def _gradient_norms(self) -> dict[str, Tensor]:
+        """Norm of each net's last gradient; a net without one is left out."""
+        norms = {}
+        for name, net in self.nets().items():
+            gradients = [weight.grad for weight in net.parameters() if weight.grad is not None]
+            if gradients:
+                norms[f"gradient_norm/{name}"] = torch.nn.utils.get_total_norm(gradients)
+        return norms
+
+    def utility_batch(self, private: NextBatch) -> Batch:
+        """Draws a batch for `L_u`: of categories all that are predicted, and the rest, equally."""
+        columns = self.setting.utility_columns
+        # Where all categories are predicted there is no rest, and little to balance.
+        return private(columns if len(columns) < self.setting.num_categories else ())
+
     def utility_labels(self, batch: Batch) -> Tensor:
         """Returns the labels that `f` predicts, [B, U]."""
         return batch.labels[:, list(self.setting.utility_columns)]
+
+    def private_labels(self, batch: Batch) -> Tensor:
+        """Returns the labels that are to stay private, [B, P]."""
+        return batch.labels[:, list(self.setting.private_columns)]
+
+    def utility_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """`L_u` of logits [B, U]; of categories both answers count the same for each."""
+        if not self.setting.categorical:
+            return utility_loss(logits, labels)
+        # As `utility_batch` draws: every category equally often, and the rest, if there is one.
+        num_parts = min(labels.shape[1] + 1, self.setting.num_categories)
+        rate = torch.full((labels.shape[1],), 1 / num_parts, device=labels.device)
+        return balanced_attribute_loss(logits, labels, rate)
 
     @torch.no_grad()
     def utility_logits(self, images: Tensor) -> Tensor:
@@ -96,6 +209,10 @@ class Protector(ABC):
 
     def in_loop_decoder(self) -> nn.Module | None:
         """Returns the in-loop reconstruction adversary, or None where the method has none."""
+        return None
+
+    def in_loop_classifier(self) -> nn.Module | None:
+        """Returns the in-loop classifier of the private attributes, or None where there is none."""
         return None
 
     def nets(self) -> dict[str, nn.Module]:
@@ -121,3 +238,10 @@ class Protector(ABC):
             net.load_state_dict(state["nets"][name])
         for name, part in self.optimisers().items():
             part.load_state_dict(state["optimisers"][name])
+
+
+def take_step(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    """Moves the optimiser's weights by one step down the loss."""
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()

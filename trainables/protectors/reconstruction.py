@@ -11,17 +11,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainables.losses import (
-    adversarial_loss,
-    discriminator_loss,
-    perceptual_loss,
-    pixel_loss,
-    utility_loss,
-)
+from trainables.losses import adversarial_loss, discriminator_loss, perceptual_loss, pixel_loss
 from trainables.nets.backbones import base_channels
 from trainables.nets.decoders import build_decoder, build_discriminator
 from trainables.nets.modes import frozen
-from trainables.protectors.base import NextBatch, Protector, Setting
+from trainables.protectors.base import NextBatch, Protector, Setting, take_step
 from trainables.protectors.config import ProtectorConfig
 
 
@@ -73,7 +67,7 @@ class Reconstruction(Protector):
         if config.needs_perceptual and setting.perceptual is None:
             raise ValueError("lambda2 or mu2 is above 0, but no perceptual network was given")
         base = base_channels(setting.model)
-        self.decoder = build_decoder(setting.code, setting.height, setting.width, base).to(
+        self.decoder = build_decoder(self.code, setting.height, setting.width, base).to(
             setting.device
         )
         self.decoder_optimiser = torch.optim.Adam(
@@ -92,7 +86,7 @@ class Reconstruction(Protector):
         terms: dict[str, Tensor] = {}
         for _ in range(self.config.adversary_steps):
             terms = self.adversary_update(public().images)
-        batch = private()
+        batch = self.utility_batch(private)
         terms.update(self.protector_update(batch.images, self.utility_labels(batch)))
         return terms
 
@@ -103,43 +97,39 @@ class Reconstruction(Protector):
             codes = self.encoder(images)
         self.decoder.train()
         rebuilt = self.decoder(codes)
-        terms = {"adversary_pixel_loss": pixel_loss(rebuilt, images)}
-        loss = terms["adversary_pixel_loss"]
+        weighted = {"adversary_pixel_loss": (1.0, pixel_loss(rebuilt, images))}
         if self.config.mu2 > 0:
-            terms["adversary_perceptual_loss"] = self._perceptual(rebuilt, images)
-            loss = loss + self.config.mu2 * terms["adversary_perceptual_loss"]
+            perceptual = self._perceptual(rebuilt, images)
+            weighted["adversary_perceptual_loss"] = (self.config.mu2, perceptual)
+        terms: dict[str, Tensor] = {}
         if self.discriminator is not None:
             terms["discriminator_loss"] = self._discriminator_update(images, rebuilt.detach())
             with frozen(self.discriminator, batch_statistics=False):
                 logits = self.discriminator(rebuilt)
-            terms["adversary_adversarial_loss"] = adversarial_loss(logits, self.config.saturating)
-            loss = loss + self.config.mu1 * terms["adversary_adversarial_loss"]
-        self.decoder_optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.decoder_optimiser.step()
-        return {name: term.detach() for name, term in terms.items()}
+            adversarial = adversarial_loss(logits, self.config.saturating)
+            weighted["adversary_adversarial_loss"] = (self.config.mu1, adversarial)
+        loss, report = self.objective(weighted)
+        take_step(self.decoder_optimiser, loss)
+        return terms | report
 
     def protector_update(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """`min_{Enc,f} L_u - λ1 L_p - λ2 L_perc` on private images, `Dec` fixed (eq. 9)."""
         self.encoder.train()
         self.head.train()
         codes = self.encoder(images)
-        terms = {"utility_loss": utility_loss(self.head(codes), labels)}
-        loss = terms["utility_loss"]
+        weighted = {"utility_loss": (1.0, self.utility_loss(self.head(codes), labels))}
         lambda1, lambda2 = self._weights()
         if lambda1 > 0 or lambda2 > 0:
             with frozen(self.decoder, batch_statistics=True):
                 rebuilt = self.decoder(codes)
             if lambda1 > 0:
-                terms["protector_pixel_loss"] = pixel_loss(rebuilt, images)
-                loss = loss - lambda1 * terms["protector_pixel_loss"]
+                weighted["protector_pixel_loss"] = (-lambda1, pixel_loss(rebuilt, images))
             if lambda2 > 0:
-                terms["protector_perceptual_loss"] = self._perceptual(rebuilt, images)
-                loss = loss - lambda2 * terms["protector_perceptual_loss"]
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
-        return {name: term.detach() for name, term in terms.items()}
+                perceptual = self._perceptual(rebuilt, images)
+                weighted["protector_perceptual_loss"] = (-lambda2, perceptual)
+        loss, report = self.objective(weighted)
+        take_step(self.optimiser, loss)
+        return report
 
     def _weights(self) -> tuple[float, float]:
         if self.rounds < self.config.warmup:
@@ -160,9 +150,7 @@ class Reconstruction(Protector):
         # One pass for both: D has no normalisation over the batch.
         real_logits, fake_logits = self.discriminator(torch.cat([real, fake])).chunk(2)
         loss = discriminator_loss(real_logits, fake_logits)
-        self.discriminator_optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.discriminator_optimiser.step()
+        take_step(self.discriminator_optimiser, loss)
         return loss.detach()
 
     def in_loop_decoder(self) -> nn.Module:

@@ -1,0 +1,188 @@
+"""Trains encoders and attacks them without a cluster: one process per core, one thread each.
+
+What is finished is kept as one JSON file per encoder and not done again, unless its settings have
+changed.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+REFERENCES = ("constant", "identity")
+IN_LOOP_LIKE = {"in_loop": "decoder", "in_loop_attribute": "attribute"}
+"""The retrained attacker whose floor and ceiling an in-loop adversary's score is set against."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """One encoder to train and attack, or `constant` or `identity` to measure its end of the scale.
+
+    Attributes:
+        name: The row of the table it belongs to.
+        seed: Which of the row's encoders it is.
+        data: Settings of the data.
+        model: Settings of the network.
+        attack: Settings of the attack.
+        protector: Settings of the protector; empty for a reference.
+    """
+
+    name: str
+    seed: int
+    data: Mapping[str, Any]
+    model: Mapping[str, Any]
+    attack: Mapping[str, Any]
+    protector: Mapping[str, Any]
+
+    def file(self, work: Path) -> Path:
+        """Where its result is kept; other settings have another name."""
+        key = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+        return work / f"{self.name}-{self.seed}-{key}.json"
+
+
+def references(
+    data: Mapping[str, Any], model: Mapping[str, Any], attack: Mapping[str, Any]
+) -> list[Encoder]:
+    """The two ends of every leakage scale on some data."""
+    plain = {name: value for name, value in model.items() if name != "cut_point"}
+    return [Encoder(which, 0, data, plain, attack, {}) for which in REFERENCES]
+
+
+def run_all(encoders: Sequence[Encoder], work: Path, processes: int) -> None:
+    """Does what is missing, telling how far it is."""
+    from trainables.data.config import DataConfig
+    from trainables.data.dataset import load_dataset
+
+    work.mkdir(parents=True, exist_ok=True)
+    missing = [encoder for encoder in encoders if not encoder.file(work).exists()]
+    for data in {json.dumps(dict(encoder.data)): encoder.data for encoder in missing}.values():
+        load_dataset(DataConfig(**data), work / "cache")  # before two processes would build it
+    start = time.monotonic()
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=spawn) as pool:
+        running = {pool.submit(_run, encoder, str(work)): encoder for encoder in missing}
+        for done, future in enumerate(as_completed(running), 1):
+            future.result()
+            encoder = running[future]
+            left = (time.monotonic() - start) / done * (len(missing) - done)
+            print(
+                f"{done}/{len(missing)} {encoder.name} (seed {encoder.seed}): "
+                f"about {left / 60:.0f} min left",
+                flush=True,
+            )
+
+
+def _run(encoder: Encoder, work: str) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    folder, path = Path(work), encoder.file(Path(work))
+    result: dict[str, Any] = {}
+    reference = encoder.name
+    if encoder.protector:
+        result["protect"] = _protect(encoder, folder)
+        reference = str(path.with_suffix("") / "encoder.pt")
+    if result.get("protect", {}).get("status") != "diverged":
+        result["attacks"] = _attack(encoder, reference, folder)
+    path.write_text(json.dumps(result), encoding="utf-8")
+
+
+def _protect(encoder: Encoder, folder: Path) -> dict[str, Any]:
+    from trainables.protect import ProtectTrial
+    from trainables.protectors import PROTECTORS
+
+    settings = PROTECTORS[encoder.protector["name"]].config(**encoder.protector)
+    config = {
+        "data": dict(encoder.data),
+        "model": dict(encoder.model),
+        "protector": settings.model_dump(mode="json"),
+        "seed": encoder.seed,
+        "output": str(encoder.file(folder).with_suffix("")),
+        "cache": str(folder / "cache"),
+    }
+    return _finish(ProtectTrial(config))
+
+
+def _attack(encoder: Encoder, reference: str, folder: Path) -> list[dict[str, Any]]:
+    from trainables.attack import AttackTrial
+    from trainables.attackers.suite import resolve_attackers
+
+    attackers = resolve_attackers(encoder.attack["suite"], tuple(encoder.data["private"]))
+    config = {
+        "encoder": reference,
+        "attackers": [attacker.model_dump(mode="json") for attacker in attackers],
+        "attack": dict(encoder.attack),
+        "data": dict(encoder.data),
+        "model": dict(encoder.model),
+        "seed": 1000 + encoder.seed,
+        "output": str(encoder.file(folder).with_suffix("")),
+        "cache": str(folder / "cache"),
+        "in_loop": True,
+    }
+    results: list[dict[str, Any]] = _finish(AttackTrial(config))["results"]
+    return results
+
+
+def _finish(trial: Any) -> dict[str, Any]:
+    """Steps a trial to its end; the last report, with the curves of the training before it."""
+    reports = [trial.step()]
+    while not reports[-1]["done"]:
+        reports.append(trial.step())
+    curves = [{k: v for k, v in report.items() if k.startswith("train")} for report in reports]
+    return {**reports[-1], "curves": curves}
+
+
+def figures(encoder: Encoder, work: Path) -> dict[str, float]:
+    """Utility, leakages of the test split, collapse and seconds of an encoder that is done.
+
+    Returns:
+        `utility`, `seconds`, `collapse`, `saturated`, and per attacker its leakage; under
+        `reconstruction` that of the decoder which is worst on the selection split. Of a diverged
+        encoder `seconds` alone.
+    """
+    from trainables.metrics import leakage
+
+    result = json.loads(encoder.file(work).read_text(encoding="utf-8"))
+    row = {"seconds": float(result["protect"]["seconds"])}
+    if "attacks" not in result:
+        return row
+    scale: dict[str, dict[str, dict[str, Any]]] = {}
+    for reference in references(encoder.data, encoder.model, encoder.attack):
+        stored = json.loads(reference.file(work).read_text(encoding="utf-8"))["attacks"]
+        scale[reference.name] = {entry["attacker"]: entry for entry in stored}
+    leaks: dict[str, dict[str, float]] = {"selection": {}, "test": {}}
+    for entry in result["attacks"]:
+        name = entry["attacker"]
+        like = IN_LOOP_LIKE.get(name, name)
+        for split, known in leaks.items():
+            ends = [float(scale[which][like][split]) for which in REFERENCES]
+            known[name] = leakage(float(entry[split]), *ends)
+    decoders = [name for name in leaks["selection"] if name.startswith("decoder")]
+    row |= leaks["test"]
+    if decoders:
+        row["reconstruction"] = leaks["test"][max(decoders, key=leaks["selection"].__getitem__)]
+    row["utility"] = float(result["protect"]["utility/mean_mcc"])
+    row["collapse"] = float(result["protect"]["collapse/below_0.01"])
+    row["collapse_half"] = float(result["protect"]["collapse/below_0.5"])
+    row["saturated"] = float(all(entry["saturated"] for entry in result["attacks"]))
+    return row
+
+
+def mean_and_spread(values: Sequence[float], digits: int = 3) -> str:
+    """The mean and half the distance of the highest and the lowest; empty for no values."""
+    if not values:
+        return ""
+    spread = (max(values) - min(values)) / 2
+    return f"{statistics.fmean(values):.{digits}f} ± {spread:.{digits}f}"
+
+
+def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = ["| " + " | ".join(cells) + " |" for cells in (heads, *rows)]
+    return "\n".join([lines[0], "|" + "---|" * len(heads), *lines[1:]])

@@ -1,0 +1,117 @@
+"""Scores of whoever answers: reconstructions, private attributes, utility.
+
+The same functions score the adversary in the loop and the attacker that comes afterwards.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainables import metrics
+
+
+class NotFiniteError(ArithmeticError):
+    """Something that training or evaluation computed is NaN or infinite."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """An attacker's result on one split.
+
+    Attributes:
+        score: The figure its leakage is made from; higher means it learned more.
+        metrics: Everything else worth a column, by name.
+    """
+
+    score: float
+    metrics: dict[str, float]
+
+
+def reconstruction_scores(pairs: Iterable[tuple[Tensor, Tensor]]) -> Scores:
+    """Scores reconstructions: mean SSIM, with PSNR and MSE beside it.
+
+    Args:
+        pairs: Batches of (reconstruction, image), each [B, 3, H, W] in [0, 1].
+    """
+    ssim, psnr, mse = [], [], []
+    for rebuilt, image in pairs:
+        ssim.append(metrics.ssim(rebuilt, image))
+        psnr.append(metrics.psnr(rebuilt, image))
+        mse.append(metrics.mse(rebuilt, image))
+    score = float(torch.cat(ssim).double().mean())
+    return Scores(
+        score,
+        {
+            "ssim": score,
+            "psnr": float(torch.cat(psnr).double().mean()),
+            "mse": float(torch.cat(mse).double().mean()),
+        },
+    )
+
+
+def attribute_scores(
+    attacker: str,
+    pairs: Iterable[tuple[Tensor, Tensor]],
+    columns: Sequence[int],
+    names: Sequence[str],
+    categorical: bool,
+) -> Scores:
+    """Scores a classifier of the private attributes by its mean balanced accuracy.
+
+    Args:
+        attacker: Its name, for an error.
+        pairs: Batches of (logits [B, P], all labels [B, A]).
+        columns: The private attributes' columns, P of them.
+        names: Their names.
+        categorical: Whether the labels are one-hot categories: then all other categories count the
+            same among the images without the attribute.
+
+    Raises:
+        NotFiniteError: If a logit is not finite.
+    """
+    logits, every = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+    labels = every[:, list(columns)]
+    weights = metrics.category_weights(every) if categorical else None
+    # A NaN is not above the threshold: it would pass for a "no" and look like privacy.
+    if not bool(logits.isfinite().all()):
+        raise NotFiniteError(f"attacker {attacker!r} answered with numbers not finite")
+    figures: dict[str, Tensor] = {
+        "balanced_accuracy": metrics.balanced_accuracy(logits, labels, weights),
+        "accuracy": metrics.accuracy(logits, labels),
+        "auc": metrics.auc(logits, labels),
+        "majority": metrics.majority_rate(labels),
+    }
+    named = {
+        f"{figure}/{name}": float(values[index])
+        for figure, values in figures.items()
+        for index, name in enumerate(names)
+    }
+    return Scores(float(figures["balanced_accuracy"].mean()), named)
+
+
+def utility_scores(
+    logits: Tensor, labels: Tensor, names: tuple[str, ...], weights: Tensor | None = None
+) -> dict[str, float]:
+    """Utility of `f(Enc(x))`: Matthews correlation and balanced accuracy per attribute.
+
+    Args:
+        logits: [N, U].
+        labels: [N, U].
+        names: Of the U attributes.
+        weights: [N], of images of categories (`metrics.category_weights`); None otherwise.
+
+    Raises:
+        NotFiniteError: If a logit is not finite.
+    """
+    # A NaN is not above the threshold: it would pass for a "no" and give a finite score.
+    if not bool(logits.isfinite().all()):
+        raise NotFiniteError("the utility logits were not finite")
+    mcc = metrics.mcc(logits, labels, weights)
+    balanced = metrics.balanced_accuracy(logits, labels, weights)
+    values = {"utility/mean_mcc": float(mcc.mean())}
+    for index, name in enumerate(names):
+        values[f"utility/mcc/{name}"] = float(mcc[index])
+        values[f"utility/balanced_accuracy/{name}"] = float(balanced[index])
+    return values
