@@ -12,8 +12,6 @@ SYMBOLS = (
 """Numbers that tell one encoder of a protector from another, and how they are written."""
 USUAL = {"privacy_loss": "flip", "normalisation": "per_location"}
 """Choices that are only said where they are not the method's own."""
-UNUSED_WITHOUT = {"lambda1": "defend_attributes", "lambda2": "defend_reconstruction"}
-"""Weights of `obfuscator` that weigh nothing where a defence is off."""
 
 
 def is_cut(protector: str) -> bool:
@@ -28,6 +26,6 @@ def run_name(model: Mapping[str, Any], protector: Mapping[str, Any]) -> str:
         words.append(str(model["cut_point"]))
     words += [str(protector[n]) for n, usual in USUAL.items() if protector.get(n, usual) != usual]
     for name, symbol in SYMBOLS:
-        if protector.get(name) and protector.get(UNUSED_WITHOUT.get(name, ""), True):
+        if protector.get(name):
             words.append(f"{symbol}={protector[name]:.2g}")
     return " ".join(words)

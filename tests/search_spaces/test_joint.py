@@ -38,7 +38,7 @@ def test_every_protectors_default_point_is_enqueued_in_order() -> None:
     assert [point[PROTECTOR_NAME] for point in points] == ["obfuscator", "identity", "label_flip"]
     assert points[0]["protector.lambda2"] == 1.0
     assert points[1] == {PROTECTOR_NAME: "identity"}
-    assert points[2]["protector.alpha"] == 2**-4
+    assert points[2]["protector.alpha"] == 0.5
 
 
 def test_values_of_one_protector_are_no_evidence_about_another() -> None:

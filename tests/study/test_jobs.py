@@ -3,6 +3,7 @@
 from study.jobs import JobFactory
 from study.naming import run_name
 from tests.study.study_fakes import CONTENT
+from trainables.protectors.obfuscator import ObfuscatorConfig
 
 
 def searched(bench, **changes):
@@ -140,7 +141,7 @@ def test_names_are_short_and_say_what_defends() -> None:
     assert run_name({"cut_point": "code"}, flip) == "label_flip code α=0.062"
     gan = {**flip, "privacy_loss": "gan", "normalisation": "batch", "alpha": 0.0}
     assert run_name({"cut_point": "code"}, gan) == "label_flip code gan batch"
-    half = {"name": "obfuscator", "lambda1": 2.0, "lambda2": 1.0, "defend_attributes": False}
+    half = ObfuscatorConfig(lambda1=2.0, defend_attributes=False).model_dump()
     assert run_name({"cut_point": "pool2"}, half) == "obfuscator pool2 λ2=1"
     assert run_name({"cut_point": "pool2"}, {"name": "noise", "sigma": 0.5}) == "noise σ=0.5"
     assert run_name({"cut_point": "pool2"}, {"name": "identity"}) == "identity"

@@ -207,7 +207,7 @@ def test_a_study_tries_each_protector_and_goes_on(make_bench) -> None:
     trained = [line for line in Driver(bench).run() if line.startswith("protect ")]
     assert trained[:3] == [
         "protect reconstruction conv3 λ1=1",
-        "protect label_flip conv3 α=0.062",
+        "protect label_flip conv3 α=0.5",
         "protect obfuscator conv3 λ1=1 λ2=1",
     ]
     assert len(trained) == 7

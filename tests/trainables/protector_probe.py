@@ -1,6 +1,7 @@
 """What tests of protectors share: batches, who drew which, and which nets moved."""
 
 import torch
+from torch import nn
 
 from trainables.data.batches import Batch
 from trainables.nets.config import ModelConfig
@@ -67,3 +68,15 @@ def every_weight_moved(protector, before, name):
     """Whether each parameter tensor of a net is another than before."""
     net = protector.nets()[name]
     return all(not torch.equal(p, before[name][key]) for key, p in net.named_parameters())
+
+
+class Answers(nn.Module):
+    """A net that answers the same whatever the codes, and still has and passes on a gradient."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = torch.as_tensor(answer)
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, codes):
+        return self.answer + self.weight * codes.sum()

@@ -78,27 +78,27 @@ def test_balanced_loss_counts_both_classes_the_same():
 
 
 LOG3 = math.log(3)
-# Predicted: yes with 0.75, no with 0.25, yes with 0.9. The first two are right, the third is wrong.
-PRIVATE_LOGITS = torch.tensor([[LOG3], [-LOG3], [math.log(9)]])
+# Says yes with 0.75, no with 0.75, yes with 0.8: right, right and wrong.
+PRIVATE_LOGITS = torch.tensor([[LOG3], [-LOG3], [math.log(4)]])
 PRIVATE_LABELS = torch.tensor([[1.0], [0.0], [0.0]])
 
 
 def test_flip_loss_is_against_the_present_prediction_right_or_wrong():
-    # The opposite of each prediction has probability 0.25, 0.25 and 0.1.
-    expected = -(2 * math.log(0.25) + math.log(0.1)) / 3
+    # The opposite of each prediction has probability 0.25, 0.25 and 0.2.
+    expected = -(2 * math.log(0.25) + math.log(0.2)) / 3
     assert flip_loss(PRIVATE_LOGITS).item() == pytest.approx(expected)
 
 
 def test_wrong_label_loss_is_against_the_label():
-    # The wrong labels no, yes, yes have probability 0.25, 0.25 and 0.9.
-    expected = -(2 * math.log(0.25) + math.log(0.9)) / 3
+    # The wrong labels no, yes, yes have probability 0.25, 0.25 and 0.8.
+    expected = -(2 * math.log(0.25) + math.log(0.8)) / 3
     loss = wrong_label_loss(PRIVATE_LOGITS, PRIVATE_LABELS)
     assert loss.item() == pytest.approx(expected)
 
 
 def test_negative_loss_is_minus_the_classifiers():
-    # The labels yes, no, no have probability 0.75, 0.75 and 0.1.
-    expected = (2 * math.log(0.75) + math.log(0.1)) / 3
+    # The labels yes, no, no have probability 0.75, 0.75 and 0.2.
+    expected = (2 * math.log(0.75) + math.log(0.2)) / 3
     assert negative_loss(PRIVATE_LOGITS, PRIVATE_LABELS).item() == pytest.approx(expected)
 
 

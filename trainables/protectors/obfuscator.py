@@ -4,10 +4,10 @@ Four batches make a cycle (Algorithm 1): the obfuscator against the reconstructo
 against the attribute classifier, both adversaries, the classifier.
 """
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from trainables.data.batches import Batch
@@ -25,8 +25,9 @@ class ObfuscatorConfig(ProtectorConfig):
 
     Attributes:
         rounds: Cycles of four batches.
-        lambda1: Weight of the attribute adversary's negative loss (eq. 5).
-        lambda2: Weight of the reconstruction terms (eq. 9).
+        lambda1: Weight of the attribute adversary's negative loss (eq. 5); 0 where that defence is
+            off.
+        lambda2: Weight of the reconstruction terms (eq. 9); likewise.
         defend_reconstruction: Whether step 0 fights the reconstructor; off is one half of the
             paper's section 4.2.
         defend_attributes: Whether step 1 fights the attribute classifier; off is the other half.
@@ -49,6 +50,19 @@ class ObfuscatorConfig(ProtectorConfig):
     adversary_steps: int = Field(default=1, ge=1)
     adversary_lr: float = Field(default=1e-3, gt=0)
     noise_std: float = Field(default=0.25, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_weight_without_defence(cls, values: Any) -> Any:
+        """Two weights of a defence that is off would be two names for one encoder."""
+        if isinstance(values, dict):
+            for switch, weight in (
+                ("defend_attributes", "lambda1"),
+                ("defend_reconstruction", "lambda2"),
+            ):
+                if values.get(switch) is False:
+                    values = {**values, weight: 0.0}
+        return values
 
     @property
     def preparation_rounds(self) -> int:
