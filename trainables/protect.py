@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from trainables import metrics
 from trainables.checkpoint import load_state, save_state
 from trainables.collapse import collapse_report, is_collapsed
 from trainables.costs import encoder_costs
+from trainables.data.augment import AugmentedBatches
 from trainables.data.batches import Batch, sequential
 from trainables.data.config import DataConfig
 from trainables.data.dataset import Dataset, load_dataset
@@ -39,6 +40,7 @@ from trainables.protectors.base import Protector, Setting
 from trainables.protectors.baselines import FixedConfig
 from trainables.scores import NotFiniteError, utility_scores
 from trainables.seeding import canonical_json, derive_seed
+from trainables.terms import read_terms
 
 ENCODER_FILE = "encoder.pt"
 NUM_EVALUATIONS = 10
@@ -106,18 +108,17 @@ class ProtectTrial:
         )
 
     def _make_batches(self, batch_size: int) -> None:
-        store = self.dataset.store
         self.private, self.public = (
-            TaskBatches(
-                store.images,
-                store.labels,
-                self.dataset.rows(split),
-                batch_size,
-                derive_seed(self.config["seed"], split),
-                self.device,
-            )
-            for split in ("private", "public")
+            self._batches_of(split, batch_size) for split in ("private", "public")
         )
+
+    def _batches_of(self, split: str, batch_size: int) -> TaskBatches | AugmentedBatches:
+        store, seed = self.dataset.store, derive_seed(self.config["seed"], split)
+        rows = self.dataset.rows(split)
+        batches = TaskBatches(store.images, store.labels, rows, batch_size, seed, self.device)
+        if not self.settings.augment:
+            return batches
+        return AugmentedBatches(batches, derive_seed(seed, "views"))
 
     def step(self) -> dict[str, Any]:
         """Trains for some rounds, evaluates at every tenth of the training, and reports."""
@@ -131,7 +132,7 @@ class ProtectTrial:
             self.protector.round(self.private, self.public, measure=index == last - 1)
             for index in range(first, last)
         ]
-        means, broken = _read_terms(terms)
+        means, broken = read_terms(terms)
         if broken is not None:
             offset, term = broken
             return self._diverged(f"{term} was not finite in round {first + offset + 1}", start)
@@ -311,25 +312,3 @@ class ProtectTrial:
         self.private.load_state_dict(state["private"])
         self.public.load_state_dict(state["public"])
         self.history = [tuple(pair) for pair in state["history"]]
-
-
-def _read_terms(
-    terms: list[dict[str, Tensor]],
-) -> tuple[dict[str, float], tuple[int, str] | None]:
-    """Reads the loss terms of several rounds at once; the only wait for the device.
-
-    Returns:
-        The mean of each term, and (round offset, term) of the first one that is not finite.
-    """
-    broken: tuple[int, str] | None = None
-    means: dict[str, float] = {}
-    names = {name for round_terms in terms for name in round_terms}
-    # What is measured beside the losses comes last: the term that broke is a loss, if it can be.
-    for name in sorted(names, key=lambda name: ("/" in name, name)):
-        present = [index for index, round_terms in enumerate(terms) if name in round_terms]
-        values = torch.stack([terms[index][name] for index in present]).double().cpu()
-        means[name] = float(values.mean())
-        wrong = torch.nonzero(~torch.isfinite(values))
-        if len(wrong) and (broken is None or present[int(wrong[0])] < broken[0]):
-            broken = (present[int(wrong[0])], name)
-    return means, broken

@@ -62,6 +62,11 @@ class Setting:
         """Whether the attributes are categories."""
         return self.num_categories > 0
 
+    @property
+    def num_parts(self) -> int:
+        """Equal parts of a batch balanced by the utility categories: each, and the rest if any."""
+        return min(len(self.utility_columns) + 1, self.num_categories)
+
 
 class Protector(ABC):
     """An encoder and `f` in training, with whatever adversaries the method trains against.
@@ -194,9 +199,7 @@ class Protector(ABC):
         """`L_u` of logits [B, U]; of categories both answers count the same for each."""
         if not self.setting.categorical:
             return utility_loss(logits, labels)
-        # As `utility_batch` draws: every category equally often, and the rest, if there is one.
-        num_parts = min(labels.shape[1] + 1, self.setting.num_categories)
-        rate = torch.full((labels.shape[1],), 1 / num_parts, device=labels.device)
+        rate = torch.full((labels.shape[1],), 1 / self.setting.num_parts, device=labels.device)
         return balanced_attribute_loss(logits, labels, rate)
 
     @torch.no_grad()

@@ -16,6 +16,8 @@ class ProtectorConfig(Settings):
         encoder_lr: Initial rate of the encoder (and of whatever a method trains along with it).
         encoder_lr_decay: What that rate has been multiplied by at the end of training; 1 keeps it.
         encoder_lr_stages: Number of equal steps in which it gets there.
+        augment: Whether training images are mirrored, scaled and cropped at random, anew each
+            time (Pittaluga, section 4.1).
     """
 
     name: str
@@ -24,6 +26,7 @@ class ProtectorConfig(Settings):
     encoder_lr: float = Field(default=1e-3, gt=0)
     encoder_lr_decay: float = Field(default=1.0, gt=0, le=1)
     encoder_lr_stages: int = Field(default=4, ge=1)
+    augment: bool = False
 
     @property
     def preparation_rounds(self) -> int:

@@ -5,6 +5,7 @@ the desirable attributes `v` train on true labels, the encoder trains to leave t
 the second right.
 """
 
+import math
 from typing import ClassVar, Literal
 
 import torch
@@ -171,12 +172,21 @@ class LabelFlip(Protector):
     def desirable_loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """`CE_v` of the desirable classifier's logits."""
         labels = self.utility_labels(batch)
-        return exclusive_loss(logits, labels) if self.exclusive else utility_loss(logits, labels)
+        if self.exclusive:
+            return exclusive_loss(logits, labels)
+        return self.utility_loss(logits, labels)
 
     def utility_logits(self, images: Tensor) -> Tensor:
         """Returns one logit per desirable attribute, both nets in evaluation mode, [B, U]."""
         logits = super().utility_logits(images)
-        return exclusive_logits(logits) if self.exclusive else logits
+        if not self.exclusive:
+            return logits
+        logits = exclusive_logits(logits)
+        if self.setting.categorical and self.config.balanced:
+            # Trained on N + 1 equal parts, asked for one category against as many others: its odds
+            # are N times those of the batches.
+            logits = logits + math.log(self.setting.num_parts - 1)
+        return logits
 
     def _encode(self, task: Batch, desirable: Batch) -> tuple[Tensor, Tensor]:
         """One pass for both batches: they are normalised by the statistics of both together."""

@@ -138,7 +138,8 @@ class Obfuscator(Protector):
             batch = self.utility_batch(private)
             task = self._adversary_batch(private) if self.setting.categorical else batch
             terms |= self.defend_against_inference(batch, task)
-        for _ in range(self.config.adversary_steps):
+        has_adversary = self.config.defend_reconstruction or self.config.defend_attributes
+        for _ in range(self.config.adversary_steps if has_adversary else 0):
             terms |= self.adversary_update(self._adversary_batch(private))
         return terms | self.recover_classifier(self.utility_batch(private))
 
