@@ -63,7 +63,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "negative": {**FLIP, "privacy_loss": "negative"},
     "obfuscator": {
         "name": "obfuscator",
-        "rounds": 300,
+        "rounds": 500,
+        "lambda2": 3.0,
         "encoder_lr": 1e-3,
         "adversary_steps": 3,
         "adversary_lr": 3e-3,
