@@ -19,6 +19,9 @@ from analysis.narrative_methods import (
 )
 from analysis.records import encoder_labels
 
+IMAGES = {"avatars": "avatars", "celeba": "CelebA's faces", "folder": "photographs by category"}
+"""How each source's images are called."""
+
 
 def asked(tables: StudyTables) -> list[str]:
     """What the study was about, as far as its configuration and runs say."""
@@ -37,7 +40,8 @@ def asked(tables: StudyTables) -> list[str]:
     if private:
         facts.append(f"{_names(private)} {'is' if _count(private) == 1 else 'are'} private")
     if data.get("source"):
-        facts.append(f"the images are {data['source']} at {_size(data.get('image_size'))}")
+        images = IMAGES.get(data["source"], f"of {data['source']}")
+        facts.append(f"the images are {images} at {_size(data.get('image_size'))}")
     if facts:
         text = "; ".join(facts)
         sentences.append(text[0].upper() + text[1:] + ".")

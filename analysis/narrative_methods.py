@@ -7,6 +7,9 @@ import pandas as pd
 from analysis.kinds import ADVERSARIES, IN_LOOP, KIND_NAMES, KINDS, attacker_name
 from analysis.methods import MethodSummary, compares_methods, method_summaries
 
+NOTICEABLE = 0.02
+"""Leakage below which a gap is no more than the noise of a few hundred images."""
+
 
 def searched_sentence(encoders: pd.DataFrame) -> list[str]:
     """Which methods were compared; empty where there is one."""
@@ -15,9 +18,8 @@ def searched_sentence(encoders: pd.DataFrame) -> list[str]:
     summaries = method_summaries(encoders)
     searched = [one.method for one in summaries if one.is_searched]
     baselines = sorted(set(encoders.loc[encoders["role"] == "baseline", "protector"]) - {""})
-    verb = "was" if len(searched) == 1 else "were"
     beside = f", beside the {'baseline' if len(baselines) == 1 else 'baselines'} "
-    text = f"The settings of {listed(searched)} {verb} searched" if searched else (
+    text = f"The settings of {listed(searched)} were searched" if searched else (
         "No method was searched"
     )  # fmt: skip
     return [text + (beside + listed(baselines) if baselines else "") + "."]
@@ -45,7 +47,7 @@ def gap_sentences(facts: dict[str, Any]) -> list[str]:
     """What retrained attackers found beyond the in-loop adversary, per kind of leakage."""
     gaps = facts["saturation_gaps"]
     kinds = [kind for kind in KINDS if kind in gaps]
-    more = [kind for kind in kinds if gaps[kind]["median"] > 0]
+    more = [kind for kind in kinds if gaps[kind]["median"] > NOTICEABLE]
     who = {kind: f"attackers retrained for {KIND_NAMES[kind]}" for kind in kinds}
     if len(kinds) == 1:
         who = {kinds[0]: "retrained attackers"}
@@ -59,7 +61,7 @@ def gap_sentences(facts: dict[str, Any]) -> list[str]:
         looked = "During training encoders looked more private than they were"
         sentences.append(f"{looked}: {'; '.join(found)}.")
     return sentences + [
-        f"{who[kind][0].upper()}{who[kind][1:]} found no more than the "
+        f"{who[kind][0].upper()}{who[kind][1:]} found hardly more, or less, than the "
         f"{ADVERSARIES[IN_LOOP[kind]]} in the median (difference {gaps[kind]['median']:+.3f}, "
         f"largest {gaps[kind]['max']:+.3f})."
         for kind in kinds

@@ -1,17 +1,16 @@
 """Trains encoders and attacks them without a cluster: one process per core, one thread each.
 
-What is finished is kept as one JSON file per encoder and not done again, unless its settings have
-changed.
+What is finished is kept and not done again, unless its settings have changed. Remove the folder
+after a change of the code.
 """
 
-import hashlib
 import json
 import multiprocessing
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +39,37 @@ class Encoder:
     attack: Mapping[str, Any]
     protector: Mapping[str, Any]
 
-    def file(self, work: Path) -> Path:
-        """Where its result is kept; other settings have another name."""
-        key = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
-        return work / f"{self.name}-{self.seed}-{key}.json"
+    def _settings(self) -> dict[str, Any]:
+        """Everything the training's result depends on, defaults included."""
+        from trainables.data.config import DataConfig
+        from trainables.nets.config import ModelConfig
+        from trainables.protectors import PROTECTORS
+
+        protector: dict[str, Any] = {}
+        if self.protector:
+            settings = PROTECTORS[self.protector["name"]].config(**self.protector)
+            protector = settings.model_dump(mode="json")
+        return {
+            "name": self.name if not protector else "",
+            "seed": self.seed,
+            "data": DataConfig(**self.data).model_dump(mode="json"),
+            "model": ModelConfig(**self.model).model_dump(mode="json"),
+            "protector": protector,
+        }
+
+    def folder(self, work: Path) -> Path:
+        """Where the encoder and its training's result are kept; other settings have another."""
+        from trainables.seeding import config_hash
+
+        return work / f"{self.name}-{self.seed}-{config_hash(self._settings())}"
+
+    def attacks(self, work: Path) -> Path:
+        """Where its attacks' results are kept; other attack settings have another file."""
+        from trainables.attackers.config import AttackConfig
+        from trainables.seeding import config_hash
+
+        key = config_hash(AttackConfig(**self.attack).model_dump(mode="json"))
+        return self.folder(work) / f"attacks-{key}.json"
 
 
 def references(
@@ -60,7 +86,7 @@ def run_all(encoders: Sequence[Encoder], work: Path, processes: int) -> None:
     from trainables.data.dataset import load_dataset
 
     work.mkdir(parents=True, exist_ok=True)
-    missing = [encoder for encoder in encoders if not encoder.file(work).exists()]
+    missing = [encoder for encoder in encoders if not encoder.attacks(work).exists()]
     for data in {json.dumps(dict(encoder.data)): encoder.data for encoder in missing}.values():
         load_dataset(DataConfig(**data), work / "cache")  # before two processes would build it
     start = time.monotonic()
@@ -82,15 +108,24 @@ def _run(encoder: Encoder, work: str) -> None:
     import torch
 
     torch.set_num_threads(1)
-    folder, path = Path(work), encoder.file(Path(work))
-    result: dict[str, Any] = {}
+    place = Path(work)
     reference = encoder.name
     if encoder.protector:
-        result["protect"] = _protect(encoder, folder)
-        reference = str(path.with_suffix("") / "encoder.pt")
-    if result.get("protect", {}).get("status") != "diverged":
-        result["attacks"] = _attack(encoder, reference, folder)
-    path.write_text(json.dumps(result), encoding="utf-8")
+        trained = encoder.folder(place) / "protect.json"
+        if not trained.exists():
+            _keep(_protect(encoder, place), trained)
+        if json.loads(trained.read_text(encoding="utf-8"))["status"] == "diverged":
+            _keep([], encoder.attacks(place))
+            return
+        reference = str(encoder.folder(place) / "encoder.pt")
+    _keep(_attack(encoder, reference, place), encoder.attacks(place))
+
+
+def _keep(result: Any, path: Path) -> None:
+    from trainables.checkpoint import write_text
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(json.dumps(result), path)
 
 
 def _protect(encoder: Encoder, folder: Path) -> dict[str, Any]:
@@ -103,7 +138,7 @@ def _protect(encoder: Encoder, folder: Path) -> dict[str, Any]:
         "model": dict(encoder.model),
         "protector": settings.model_dump(mode="json"),
         "seed": encoder.seed,
-        "output": str(encoder.file(folder).with_suffix("")),
+        "output": str(encoder.folder(folder)),
         "cache": str(folder / "cache"),
     }
     return _finish(ProtectTrial(config))
@@ -121,7 +156,7 @@ def _attack(encoder: Encoder, reference: str, folder: Path) -> list[dict[str, An
         "data": dict(encoder.data),
         "model": dict(encoder.model),
         "seed": 1000 + encoder.seed,
-        "output": str(encoder.file(folder).with_suffix("")),
+        "output": str(encoder.folder(folder)),
         "cache": str(folder / "cache"),
         "in_loop": True,
     }
@@ -148,16 +183,17 @@ def figures(encoder: Encoder, work: Path) -> dict[str, float]:
     """
     from trainables.metrics import leakage
 
-    result = json.loads(encoder.file(work).read_text(encoding="utf-8"))
-    row = {"seconds": float(result["protect"]["seconds"])}
-    if "attacks" not in result:
+    trained = json.loads((encoder.folder(work) / "protect.json").read_text(encoding="utf-8"))
+    attacks = json.loads(encoder.attacks(work).read_text(encoding="utf-8"))
+    row = {"seconds": float(trained["seconds"])}
+    if not attacks:
         return row
     scale: dict[str, dict[str, dict[str, Any]]] = {}
     for reference in references(encoder.data, encoder.model, encoder.attack):
-        stored = json.loads(reference.file(work).read_text(encoding="utf-8"))["attacks"]
+        stored = json.loads(reference.attacks(work).read_text(encoding="utf-8"))
         scale[reference.name] = {entry["attacker"]: entry for entry in stored}
     leaks: dict[str, dict[str, float]] = {"selection": {}, "test": {}}
-    for entry in result["attacks"]:
+    for entry in attacks:
         name = entry["attacker"]
         like = IN_LOOP_LIKE.get(name, name)
         for split, known in leaks.items():
@@ -167,10 +203,10 @@ def figures(encoder: Encoder, work: Path) -> dict[str, float]:
     row |= leaks["test"]
     if decoders:
         row["reconstruction"] = leaks["test"][max(decoders, key=leaks["selection"].__getitem__)]
-    row["utility"] = float(result["protect"]["utility/mean_mcc"])
-    row["collapse"] = float(result["protect"]["collapse/below_0.01"])
-    row["collapse_half"] = float(result["protect"]["collapse/below_0.5"])
-    row["saturated"] = float(all(entry["saturated"] for entry in result["attacks"]))
+    row["utility"] = float(trained["utility/mean_mcc"])
+    row["collapse"] = float(trained["collapse/below_0.01"])
+    row["collapse_half"] = float(trained["collapse/below_0.5"])
+    row["saturated"] = float(all(entry["saturated"] for entry in attacks))
     return row
 
 

@@ -34,10 +34,10 @@ ATTACK = {
     "suite": ("decoder", "attribute"),
     "lr": 3e-3,
     "batch_size": 32,
-    "min_delta": 0.01,
-    "patience": 3,
-    "evaluate_every": 50,
-    "max_steps": 2000,
+    "min_delta": 0.005,
+    "patience": 8,
+    "evaluate_every": 100,
+    "max_steps": 6000,
 }
 SHARED = {"batch_size": 48, "encoder_lr": 3e-3, "encoder_lr_decay": 0.1, "adversary_lr": 3e-3}
 RECONSTRUCTION = {
@@ -93,7 +93,7 @@ def main() -> int:
     work = options.work.absolute()
     rows = {
         (group, name): [
-            Encoder(f"{group} {name}".replace("/", "-"), seed, DATA, MODEL, ATTACK, settings)
+            Encoder(f"{group} {name}".replace("/", "_"), seed, DATA, MODEL, ATTACK, settings)
             for seed in range(options.seeds)
         ]
         for group, named in groups.items()

@@ -9,11 +9,11 @@ from study.config import StudyConfig
 from study.errors import ConfigError
 from study.folder import read_json
 from study.places import Places, check_database, has_proposals, has_table
+from study.tasks import check_batch_sizes, check_tasks
 from study.tracking import Client, connect, has_study, study_artifact
 from trainables.data.dataset import check_source
 from trainables.data.source import DataError
 from trainables.nets.perceptual import check_vgg16_weights
-from trainables.protectors import PROTECTORS
 
 DATA_FILE = "data.json"
 """The data's description, in the study's folder and on its run."""
@@ -30,36 +30,12 @@ def check_inputs(config: StudyConfig) -> None:
     except DataError as error:
         raise ConfigError(str(error)) from error
     check_batch_sizes(config, outline.split_sizes)
+    check_tasks(config, outline)
     if config.model.perceptual_weights is not None:
         try:
             check_vgg16_weights(config.model.perceptual_weights)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-
-
-def check_batch_sizes(config: StudyConfig, split_sizes: Mapping[str, int]) -> None:
-    """Refuses batches that no split can fill.
-
-    Raises:
-        ConfigError: Naming the field, its value, the split and its size.
-    """
-    drawn = [("attack", config.attack.batch_size, "public")]
-    for name, settings in config.protectors.items():
-        size = getattr(settings, "batch_size", None)
-        build = PROTECTORS[name].build
-        if size is None or build is None:
-            continue
-        part = "protector" if len(config.protectors) == 1 else f"protector.{name}"
-        drawn.append((part, size, "private"))
-        if getattr(build, "needs_public", True):
-            drawn.append((part, size, "public"))
-    for part, size, split in drawn:
-        if size > split_sizes[split]:
-            raise ConfigError(
-                f"{part}.batch_size: {size} images make a batch, but the {split!r} split has "
-                f"{split_sizes[split]}; lower it, or give more images (data.num_images, "
-                "data.fractions)"
-            )
 
 
 def open_tracking(places: Places) -> Client:

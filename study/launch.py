@@ -17,7 +17,6 @@ from analysis.__main__ import rebuild
 from analysis.addresses import masked
 from study.checks import (
     DATA_FILE,
-    check_batch_sizes,
     check_inputs,
     check_same_data,
     find_traces,
@@ -43,6 +42,7 @@ from study.sweep import (
     run_sweep,
     start_ray,
 )
+from study.tasks import check_batch_sizes
 from study.tracking import Runs, impatient
 from study.trial import TrialFactory, make_trial
 from trainables.checkpoint import write_text

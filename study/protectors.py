@@ -7,6 +7,7 @@ one in a mapping under a protector's own name is for that one alone, and beats t
 from collections.abc import Mapping
 from typing import Any
 
+from search_spaces import SPACES
 from study.errors import ConfigError, unknown
 from trainables.protectors import PROTECTORS
 from trainables.protectors.config import ProtectorConfig
@@ -27,6 +28,11 @@ def protector_names(part: Mapping[str, Any]) -> list[str]:
     for name in names:
         if name not in PROTECTORS:
             raise unknown("protector (protector.name)", name, PROTECTORS)
+    if "labels" in names and len(names) > 1:
+        raise ConfigError(
+            "protector.name: labels is a reference point, nothing to choose; give it as "
+            f"study.baselines=[labels], got {names}"
+        )
     if len(set(names)) < len(names):
         raise ConfigError(f"protector.name: every protector once, got {names}")
     return names
@@ -50,9 +56,10 @@ def own_values(part: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             continue
         if key not in known:
             raise unknown("key in part 'protector':", key, known)
-        for name in names:
-            if key in fields[name]:
-                values[name][key] = value
+        having = [name for name in names if key in fields[name]]
+        # Choices are for whoever searches them; where nobody does, the error says so.
+        for name in [n for n in having if not _is_foreign(n, key, value)] or having:
+            values[name][key] = value
     for name in part.keys() & PROTECTORS.keys():
         if name not in names:
             raise ConfigError(
@@ -67,6 +74,11 @@ def own_values(part: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
                 raise unknown(f"key in part 'protector.{name}':", str(key), sorted(fields[name]))
             values[name][key] = value
     return values
+
+
+def _is_foreign(name: str, key: str, value: Any) -> bool:
+    """Whether a value is choices or a range of what a protector does not search."""
+    return isinstance(value, list | dict) and f"protector.{key}" not in SPACES[name].domains
 
 
 def set_value(part: dict[str, Any], name: str, value: Any) -> None:
@@ -113,6 +125,7 @@ def drop_foreign(part: dict[str, Any], given: Any) -> tuple[str, ...]:
     foreign = [key for key in part if key in PROTECTORS and key not in names]
     for key in [key for key in part if key != "name" and key not in PROTECTORS]:
         has = [name for name in names if key in PROTECTORS[name].config.model_fields]
+        has = [name for name in has if not _is_foreign(name, key, part[key])]
         if key in ProtectorConfig.model_fields and has:
             continue
         heirs = [name for name in has if name in before]

@@ -116,7 +116,8 @@ class AttackTrial:
         for _ in range(min(self.settings.evaluate_every, self.settings.max_steps - self.steps)):
             rows = self.batches.next_rows(self.attacker.task)
             flip = np.random.default_rng([self.flip_seed, self.steps]).random(len(rows)) < 0.5
-            self.attacker.train_step(self.encodings.public_batch(rows, flip))
+            views = derive_seed(self.flip_seed, self.steps) if self.settings.augment else None
+            self.attacker.train_step(self.encodings.public_batch(rows, flip, views))
             self.steps += 1
         score = self.attacker.evaluate(self.encodings.split_batches("selection")).score
         improved, verdict = self.monitor.update(self.steps, score)

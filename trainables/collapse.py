@@ -23,6 +23,10 @@ MAX_CONSTANT_SHARE = 0.5
 """A constrained code has collapsed if this share of its outputs is constant. The paper's "partial
 collapse" has 75 %, its working encoder none."""
 
+MAX_HALF_SHARE = 0.75
+"""Or if this share stays below half of the variance it should have: the paper's other partial
+collapse, by biases, has 90 % there."""
+
 MIN_TOTAL_VARIANCE = 0.01
 """An unconstrained code has collapsed if less than this share of its mean square depends on the
 image. Single outputs do not count: a ReLU's may well be zero for every image."""
@@ -92,5 +96,5 @@ def is_collapsed(report: dict[str, float], constrained: bool) -> bool:
         constrained: Whether the code was constrained to unit variance before a tanh.
     """
     if constrained:
-        return report[BELOW_CONSTANT] >= MAX_CONSTANT_SHARE
+        return report[BELOW_CONSTANT] >= MAX_CONSTANT_SHARE or report[BELOW_HALF] >= MAX_HALF_SHARE
     return report[TOTAL_VARIANCE] < MIN_TOTAL_VARIANCE

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trainables.data.augment import random_views
 from trainables.data.batches import Batch, gather, sequential
 from trainables.data.dataset import Dataset
 from trainables.frozen import FrozenEncoder
@@ -118,18 +119,24 @@ class Encodings:
         )
         return torch.cat(list(parts))
 
-    def public_batch(self, rows: NDArray[np.int64], flip: NDArray[np.bool_]) -> CodeBatch:
+    def public_batch(
+        self, rows: NDArray[np.int64], flip: NDArray[np.bool_], views: int | None = None
+    ) -> CodeBatch:
         """Returns codes of public images, those marked in `flip` mirrored before encoding.
 
         Args:
             rows: [B], rows of the store, all in the public split.
             flip: [B].
+            views: Seed of the random views that are encoded in the images' place; None for the
+                images themselves. Views mirror of their own accord: `flip` has no say then.
         """
         store = self.dataset.store
         batch = gather(store.images, store.labels, rows, self.device)
         mirrored = torch.from_numpy(flip).to(self.device)
         images = torch.where(mirrored.view(-1, 1, 1, 1), batch.images.flip(3), batch.images)
-        if ("public", True) not in self._cache:
+        if views is not None:
+            images = random_views(batch.images, torch.Generator().manual_seed(views))
+        if views is not None or ("public", True) not in self._cache:
             # Another batch with the same image has another seed; the same batch has the same one,
             # so that a resumed attack goes on with the same numbers.
             seed = zlib.crc32(rows.tobytes() + flip.tobytes())

@@ -3,6 +3,8 @@
 On an adversary's own training batches its score would measure memory.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +15,7 @@ from trainables.scores import NotFiniteError, attribute_scores
 
 
 @torch.no_grad()
-def in_loop_ssim(encoder: nn.Module, decoder: nn.Module, images: list[Tensor]) -> float:
+def in_loop_ssim(encoder: nn.Module, decoder: nn.Module, images: Iterable[Tensor]) -> float:
     """Mean SSIM of `Dec(Enc(x))`, both nets in evaluation mode, modes restored afterwards."""
     modes = encoder.training, decoder.training
     encoder.eval()
@@ -28,7 +30,7 @@ def in_loop_ssim(encoder: nn.Module, decoder: nn.Module, images: list[Tensor]) -
 
 @torch.no_grad()
 def in_loop_accuracy(
-    encoder: nn.Module, classifier: nn.Module, batches: list[Batch], dataset: Dataset
+    encoder: nn.Module, classifier: nn.Module, batches: Iterable[Batch], dataset: Dataset
 ) -> float:
     """Mean balanced accuracy of a classifier of codes, as `in_loop_ssim`."""
     modes = encoder.training, classifier.training

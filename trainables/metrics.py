@@ -201,7 +201,8 @@ def auc(logits: Tensor, labels: Tensor) -> Tensor:
         # ranks (equal for equal logits) order the same and stay inside [0, 1].
         ranks = torch.unique(logits[:, column], return_inverse=True)[1]
         scores = ranks.double() / len(target)
-        values.append(binary_auroc(scores, target).double() if both else torch.tensor(0.5).double())
+        chance = torch.full((), 0.5, dtype=torch.float64, device=logits.device)
+        values.append(binary_auroc(scores, target).double() if both else chance)
     return torch.stack(values)
 
 

@@ -108,9 +108,11 @@ class ProtectTrial:
         )
 
     def _make_batches(self, batch_size: int) -> None:
-        self.private, self.public = (
-            self._batches_of(split, batch_size) for split in ("private", "public")
-        )
+        assert self.protector is not None
+        self.private = self._batches_of("private", batch_size)
+        # Whoever draws no public images needs no batch full of them.
+        needed = "public" if self.protector.needs_public else "private"
+        self.public = self._batches_of(needed, batch_size)
 
     def _batches_of(self, split: str, batch_size: int) -> TaskBatches | AugmentedBatches:
         store, seed = self.dataset.store, derive_seed(self.config["seed"], split)
@@ -198,6 +200,7 @@ class ProtectTrial:
             **encoder_costs(encoder, self.protector.code, data.height, data.width),
             **collapse,
             **self._in_loop("selection"),
+            **self.protector.constants(),
             # As the attackers will see it: a fixed code has no weights to tell it from others.
             "encoder_hash": load_encoder(str(path), data.height, data.width).hash(),
             "status": "collapsed" if collapsed else "finished",
@@ -280,11 +283,11 @@ class ProtectTrial:
         encoder, scores = self.protector.encoder, {}
         decoder, classifier = self.protector.in_loop_decoder(), self.protector.in_loop_classifier()
         if decoder is not None:
-            images = [batch.images for batch in self._batches(split)]
+            images = (batch.images for batch in self._batches(split))
             scores["in_loop/decoder"] = in_loop_ssim(encoder, decoder, images)
         if classifier is not None:
             scores["in_loop/attribute"] = in_loop_accuracy(
-                encoder, classifier, list(self._batches(split)), self.dataset
+                encoder, classifier, self._batches(split), self.dataset
             )
         return scores
 

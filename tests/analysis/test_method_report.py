@@ -130,8 +130,8 @@ def test_gap_sentences_tell_kinds_apart(tables: Any) -> None:
     ]
     mixed = {"reconstruction": {"median": 0.1, "max": 0.2}, "attribute": {"median": -0.1, "max": 0}}
     assert gap_sentences({"saturation_gaps": mixed})[1] == (
-        "Attackers retrained for attribute inference found no more than the in-loop attribute "
-        "classifier in the median (difference -0.100, largest +0.000)."
+        "Attackers retrained for attribute inference found hardly more, or less, than the in-loop "
+        "attribute classifier in the median (difference -0.100, largest +0.000)."
     )
     assert gap_sentences({"saturation_gaps": {}}) == []
 

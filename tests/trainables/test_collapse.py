@@ -100,14 +100,19 @@ def test_a_fresh_scene_encoder_varies_and_one_of_zeros_has_collapsed():
 
 
 @pytest.mark.parametrize(
-    ("below", "total", "constrained", "expected"),
+    ("below", "half", "total", "constrained", "expected"),
     [
-        (0.5, 1.0, True, True),
-        (0.49, 0.0, True, False),
-        (1.0, 0.01, False, False),
-        (0.0, 0.0099, False, True),
+        (0.5, 0.5, 1.0, True, True),
+        (0.49, 0.74, 0.0, True, False),
+        (0.0, 0.75, 0.4, True, True),  # the paper's collapse by biases
+        (1.0, 1.0, 0.01, False, False),
+        (0.0, 0.0, 0.0099, False, True),
     ],
 )
-def test_the_two_rules(below, total, constrained, expected):
-    figures = {"collapse/below_0.01": below, "collapse/total_variance": total}
+def test_the_two_rules(below, half, total, constrained, expected):
+    figures = {
+        "collapse/below_0.01": below,
+        "collapse/below_0.5": half,
+        "collapse/total_variance": total,
+    }
     assert is_collapsed(figures, constrained) is expected

@@ -217,3 +217,17 @@ def test_splits_and_their_batches_are_under_different_noise(dataset, monkeypatch
     ]
     correlations = torch.corrcoef(torch.stack(noises))
     assert (correlations - torch.eye(4)).abs().max() < 0.05
+
+
+def test_views_are_encoded_anew_and_the_same_again_for_a_seed(dataset):
+    encodings = Encodings(scaled(3.0, 1.0), dataset, CPU)
+    rows, flip = dataset.rows("public")[:16], np.zeros(16, bool)
+    plain, views = encodings.public_batch(rows, flip), encodings.public_batch(rows, flip, views=1)
+    again = encodings.public_batch(rows, flip, views=1)
+    assert torch.equal(views.codes, again.codes)
+    assert not torch.equal(views.codes, encodings.public_batch(rows, flip, views=2).codes)
+    assert not torch.allclose(views.images, plain.images, atol=0.01)
+    # The code is that of the view, standardised as all codes are.
+    codes = encodings.standardise(views.images * 3.0 + 1.0)
+    torch.testing.assert_close(views.codes, codes, atol=1e-4, rtol=1e-4)
+    assert torch.equal(views.labels, plain.labels)

@@ -120,19 +120,17 @@ EXCLUSIVE, CATEGORIES = {"exclusive": True}, {"exclusive": True, "num_categories
 @pytest.mark.parametrize(
     ("private", "utility", "setting", "values", "expected"),
     [
-        ((1,), (0,), {}, {}, [(1,), (0,)]),
-        ((1,), (0, 2), {}, {}, [(1,), ()]),  # they may go together
-        ((1,), (0, 2), EXCLUSIVE, {}, [(1,), (0, 2)]),
+        # `f` must learn how common an attribute is, unless the attributes are categories.
+        ((1,), (0,), {}, {}, [(1,), ()]),
+        ((1,), (0, 2), {}, {}, [(1,), ()]),
+        ((1,), (0, 2), EXCLUSIVE, {}, [(1,), ()]),
         ((1,), (0, 2), EXCLUSIVE, {"desirable": "separate"}, [(1,), ()]),
-        ((1,), (0, 2), {}, {"desirable": "exclusive"}, [(1,), (0, 2)]),
-        ((1, 2), (0,), {}, {}, [(), (0,)]),  # no one way to balance two private attributes
-        ((1,), (0,), {}, {"balanced": False}, [(), ()]),
+        ((1, 2), (0,), {}, {}, [(), ()]),  # no one way to balance two private attributes
         ((1,), (0,), CATEGORIES, {}, [(1,), (0,)]),
         ((1,), (0, 2), CATEGORIES, {}, [(1,), (0, 2)]),
         ((1,), (0, 2), CATEGORIES, {"desirable": "separate"}, [(1,), (0, 2)]),
         ((1,), (0, 2, 3), CATEGORIES, {}, [(1,), (0, 2, 3)]),
-        ((1, 3), (0, 2), CATEGORIES, {}, [(), (0, 2)]),
-        ((1,), (0, 2), CATEGORIES, {"balanced": False}, [(), ()]),
+        ((1, 3), (0, 2), CATEGORIES, {}, [(1, 3), (0, 2)]),
     ],
 )
 def test_which_batches_are_balanced(private, utility, setting, values, expected):
@@ -143,13 +141,17 @@ def test_which_batches_are_balanced(private, utility, setting, values, expected)
     assert drawn.balanced == expected * 2
 
 
+def test_attributes_that_go_together_cannot_share_classes():
+    with pytest.raises(ValueError, match="protector.desirable: 'exclusive' has one class per"):
+        make(utility=(0, 2), desirable="exclusive", setting={"exclusive": False})
+
+
 @pytest.mark.parametrize(
     ("exclusive", "desirable", "utility", "outputs"),
     [
         (True, "auto", (0, 2), 3),
         (False, "auto", (0, 2), 2),
         (True, "separate", (0, 2), 2),
-        (False, "exclusive", (0, 2), 3),
         (True, "auto", (0,), 1),  # one attribute and none of it are a yes and a no
         (True, "exclusive", (0,), 1),
     ],

@@ -237,3 +237,22 @@ def test_a_classifier_of_label_flip_that_breaks_is_named(cache, tmp_path):
     broken = trial.protector.rounds + 1
     final = finish(trial)[-1]
     assert final["reason"] == f"desirable_classifier_loss was not finite in round {broken}"
+
+
+def test_whoever_draws_no_public_images_trains_with_fewer_of_them_than_a_batch(cache, tmp_path):
+    few = DATA.model_copy(update={"fractions": (0.8, 0.02, 0.08, 0.1)})  # 12 public images
+    for name in ("none", "label_flip"):
+        config = protect_config(cache, tmp_path / name, name, few, rounds=2, batch_size=64)
+        assert finish(ProtectTrial(config))[-1]["status"] == "finished"
+    with pytest.raises(ValueError, match="12 images, got 64"):
+        ProtectTrial(protect_config(cache, tmp_path / "r", data=few, rounds=2, batch_size=64))
+
+
+def test_augmented_training_repeats_and_differs_from_plain_training(cache, tmp_path):
+    ends = []
+    for folder, augment in (("a", True), ("b", True), ("c", False)):
+        values = {"rounds": 4, "batch_size": 16, "augment": augment}
+        config = protect_config(cache, tmp_path / folder, "none", **values)
+        ends.append(finish(ProtectTrial(config))[-1]["encoder_hash"])
+    assert ends[0] == ends[1]
+    assert ends[0] != ends[2]

@@ -162,8 +162,8 @@ def test_adversary_steps_have_a_batch_each():
             (1, 3),
             {"num_categories": 4, "exclusive": True},
             (0, 2),
-            (),
-            [(0, 2), (0, 2), (), (), (0, 2)],
+            (1, 3),
+            [(0, 2), (0, 2), (1, 3), (1, 3), (0, 2)],
         ),
     ],
 )

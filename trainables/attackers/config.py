@@ -13,9 +13,13 @@ class AttackConfig(SaturationConfig):
         group: Attackers carried by one attack trial, sharing its encoding pass.
         seeds: Times each attacker is trained from a fresh initialisation.
         batch_size: Public images per step.
+        augment: Whether attackers also learn from scaled and cropped views, encoded anew for every
+            batch. An attacker may query the encoder with any image; give it what the encoder was
+            trained with (`protector.augment`).
     """
 
     suite: str | tuple[str, ...] = "quick"
     group: int = Field(default=3, ge=1)
     seeds: int = Field(default=1, ge=1)
     batch_size: int = Field(default=64, ge=2)
+    augment: bool = False

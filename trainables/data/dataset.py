@@ -142,25 +142,40 @@ class Outline:
 
     Attributes:
         attribute_names: The source's attributes.
-        split_sizes: Images per split, unreadable ones included.
+        utility_names: The attributes the service predicts.
+        private_names: The attributes that are to stay private.
+        labels: All labels, [N, A].
+        splits: Rows of each split, unreadable images included.
     """
 
     attribute_names: tuple[str, ...]
-    split_sizes: dict[str, int]
+    utility_names: tuple[str, ...]
+    private_names: tuple[str, ...]
+    labels: NDArray[np.uint8]
+    splits: Splits
+
+    @property
+    def split_sizes(self) -> dict[str, int]:
+        """Images per split."""
+        return {name: len(self.splits.rows(name)) for name in SPLIT_NAMES}
+
+    def columns(self, names: tuple[str, ...]) -> tuple[int, ...]:
+        """Label columns of some attributes."""
+        return tuple(self.attribute_names.index(name) for name in names)
 
 
 def check_source(config: DataConfig) -> Outline:
     """Checks everything about the data that can be checked without decoding an image.
 
     Files are there and parse, attributes are known, no split is empty, and the private attributes
-    have both values in the public split.
+    have both values where attackers learn and are measured.
 
     Raises:
         DataError: Naming the path or field and what is allowed.
     """
     source = make_source(config)
     source.check()
-    _, private = resolve_attributes(config, source.attribute_names)
+    utility, private = resolve_attributes(config, source.attribute_names)
     splits = make_splits(
         config.split,
         config.fractions,
@@ -169,8 +184,9 @@ def check_source(config: DataConfig) -> Outline:
         source.identities(),
         source.partition(),
     )
-    _refuse_constant(source.labels(), splits, source.attribute_names, private)
-    return Outline(source.attribute_names, {name: len(splits.rows(name)) for name in SPLIT_NAMES})
+    labels = source.labels()
+    _refuse_constant(labels, splits, source.attribute_names, private)
+    return Outline(source.attribute_names, utility, private, labels, splits)
 
 
 def load_dataset(
@@ -213,16 +229,20 @@ def _refuse_constant(
     attribute_names: tuple[str, ...],
     private: tuple[str, ...],
 ) -> None:
-    """Nobody can learn to infer an attribute from images that all have it, or all lack it."""
-    public = labels[splits.public]
-    for name in private:
-        column = public[:, attribute_names.index(name)]
-        if column.min() == column.max():
-            raise DataError(
-                f"data.private: attribute {name!r} has a single value ({int(column[0])}) in the "
-                f"'public' split ({len(column)} images), from which attackers learn it; both "
-                "values are needed"
-            )
+    """An attribute is neither learned nor measured on images that all have it, or all lack it."""
+    uses = {
+        "public": "from which attackers learn it",
+        "selection": "by which attackers are chosen",
+        "test": "on which they are measured",
+    }
+    for split, use in uses.items():
+        for name in private:
+            column = labels[splits.rows(split)][:, attribute_names.index(name)]
+            if column.min() == column.max():
+                raise DataError(
+                    f"data.private: attribute {name!r} has a single value ({int(column[0])}) in "
+                    f"the {split!r} split ({len(column)} images), {use}; both values are needed"
+                )
 
 
 def _warn_if_constant(store: ImageStore, splits: Splits, names: tuple[str, ...]) -> None:

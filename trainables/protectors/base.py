@@ -63,9 +63,18 @@ class Setting:
         return self.num_categories > 0
 
     @property
-    def num_parts(self) -> int:
-        """Equal parts of a batch balanced by the utility categories: each, and the rest if any."""
-        return min(len(self.utility_columns) + 1, self.num_categories)
+    def utility_task(self) -> tuple[int, ...]:
+        """What a batch for `L_u` is balanced by: the categories that are predicted."""
+        return self._task(self.utility_columns)
+
+    @property
+    def private_task(self) -> tuple[int, ...]:
+        """What a batch for the private attributes is balanced by: those that are categories."""
+        return self._task(self.private_columns)
+
+    def _task(self, columns: tuple[int, ...]) -> tuple[int, ...]:
+        # Where they are all the categories there is no rest, and little to balance.
+        return columns if len(columns) < self.num_categories else ()
 
 
 class Protector(ABC):
@@ -181,11 +190,21 @@ class Protector(ABC):
                 norms[f"gradient_norm/{name}"] = torch.nn.utils.get_total_norm(gradients)
         return norms
 
+    @classmethod
+    def tasks(cls, config: ProtectorConfig, setting: Setting) -> set[tuple[int, ...]]:
+        """Every way in which the method's batches of the private split are balanced.
+
+        Known before training, so that a task which cannot be drawn is refused before anything
+        starts.
+
+        Raises:
+            ValueError: If the settings do not fit the attributes.
+        """
+        return {setting.utility_task}
+
     def utility_batch(self, private: NextBatch) -> Batch:
         """Draws a batch for `L_u`: of categories all that are predicted, and the rest, equally."""
-        columns = self.setting.utility_columns
-        # Where all categories are predicted there is no rest, and little to balance.
-        return private(columns if len(columns) < self.setting.num_categories else ())
+        return private(self.setting.utility_task)
 
     def utility_labels(self, batch: Batch) -> Tensor:
         """Returns the labels that `f` predicts, [B, U]."""
@@ -197,10 +216,11 @@ class Protector(ABC):
 
     def utility_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """`L_u` of logits [B, U]; of categories both answers count the same for each."""
-        if not self.setting.categorical:
-            return utility_loss(logits, labels)
-        rate = torch.full((labels.shape[1],), 1 / self.setting.num_parts, device=labels.device)
-        return balanced_attribute_loss(logits, labels, rate)
+        return _task_loss(logits, labels, self.setting.utility_task)
+
+    def private_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy of the private attributes' logits [B, P], likewise."""
+        return _task_loss(logits, labels, self.setting.private_task)
 
     @torch.no_grad()
     def utility_logits(self, images: Tensor) -> Tensor:
@@ -209,6 +229,10 @@ class Protector(ABC):
         self.head.eval()
         logits: Tensor = self.head(self.encoder(images))
         return logits
+
+    def constants(self) -> dict[str, float]:
+        """Figures of the method that are not settings and decide what its losses mean."""
+        return {}
 
     def in_loop_decoder(self) -> nn.Module | None:
         """Returns the in-loop reconstruction adversary, or None where the method has none."""
@@ -241,6 +265,14 @@ class Protector(ABC):
             net.load_state_dict(state["nets"][name])
         for name, part in self.optimisers().items():
             part.load_state_dict(state["optimisers"][name])
+
+
+def _task_loss(logits: Tensor, labels: Tensor, task: tuple[int, ...]) -> Tensor:
+    """Cross-entropy on a batch of equal parts: each attribute of the task, and the rest."""
+    if len(task) < 2:
+        return utility_loss(logits, labels)
+    rate = torch.full((len(task),), 1 / (len(task) + 1), device=labels.device)
+    return balanced_attribute_loss(logits, labels, rate)
 
 
 def take_step(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:

@@ -18,7 +18,6 @@ from trainables.losses import (
     exclusive_loss,
     flip_loss,
     negative_loss,
-    utility_loss,
     wrong_label_loss,
 )
 from trainables.nets.config import EncoderStyle, ModelConfig
@@ -43,8 +42,6 @@ class LabelFlipConfig(ProtectorConfig):
             variance alone (`f` is still trained on its codes, to measure what they are good for).
         desirable: `exclusive`: one classifier of N+1 classes, the last being "none of them";
             `separate`: a yes or no for each; `auto`: `exclusive` where no image has two of them.
-        balanced: Whether batches are half of the attribute in question and half of all others, as
-            the paper's tasks are.
         adversary_steps: Classifier updates before each encoder update.
         adversary_lr: Rate of the classifiers, constant.
         warmup: Rounds before the first encoder update in which only the classifiers learn.
@@ -56,7 +53,6 @@ class LabelFlipConfig(ProtectorConfig):
     normalisation: Literal["per_location", "batch", "per_location_bias", "none"] = "per_location"
     alpha: float = Field(default=2**-4, ge=0)
     desirable: Literal["auto", "exclusive", "separate"] = "auto"
-    balanced: bool = True
     adversary_steps: int = Field(default=1, ge=1)
     adversary_lr: float = Field(default=1e-3, gt=0)
     warmup: int = Field(default=50, ge=0)
@@ -97,9 +93,7 @@ class LabelFlip(Protector):
     def __init__(self, config: LabelFlipConfig, setting: Setting) -> None:
         if not setting.private_columns:
             raise ValueError("label_flip needs a private attribute")
-        self.exclusive = (
-            setting.exclusive if config.desirable == "auto" else config.desirable == "exclusive"
-        ) and len(setting.utility_columns) > 1
+        self.exclusive = _is_exclusive(config, setting)
         super().__init__(config, setting)
         self.private_classifier = self.adversary()
         self.head_optimiser, self.private_optimiser = (
@@ -137,7 +131,8 @@ class LabelFlip(Protector):
             codes = self._encode(task, desirable)
         self.head.train()
         self.private_classifier.train()
-        private_loss = utility_loss(self.private_classifier(codes[0]), self.private_labels(task))
+        private_logits = self.private_classifier(codes[0])
+        private_loss = self.private_loss(private_logits, self.private_labels(task))
         take_step(self.private_optimiser, private_loss)
         desirable_loss = self.desirable_loss(self.head(codes[1]), desirable)
         take_step(self.head_optimiser, desirable_loss)
@@ -182,10 +177,10 @@ class LabelFlip(Protector):
         if not self.exclusive:
             return logits
         logits = exclusive_logits(logits)
-        if self.setting.categorical and self.config.balanced:
+        if self.setting.utility_task:
             # Trained on N + 1 equal parts, asked for one category against as many others: its odds
             # are N times those of the batches.
-            logits = logits + math.log(self.setting.num_parts - 1)
+            logits = logits + math.log(len(self.setting.utility_task))
         return logits
 
     def _encode(self, task: Batch, desirable: Batch) -> tuple[Tensor, Tensor]:
@@ -193,20 +188,20 @@ class LabelFlip(Protector):
         both: Tensor = self.encoder(torch.cat([task.images, desirable.images]))
         return both[: len(task.images)], both[len(task.images) :]
 
+    @classmethod
+    def tasks(cls, config: ProtectorConfig, setting: Setting) -> set[tuple[int, ...]]:
+        """The private attributes' and the desirable ones'."""
+        assert isinstance(config, LabelFlipConfig)
+        _is_exclusive(config, setting)
+        return {_private_task(setting), setting.utility_task}
+
     def _batches(self, private: NextBatch) -> tuple[Batch, Batch]:
         """A batch of the private task and one of the desirable attributes'.
 
-        With several private attributes, or desirable ones that may go together, there is no one
-        way to balance a batch: it is as the data are.
+        Only categories are predicted on balanced sets: elsewhere `f` must learn how common an
+        attribute is, as the `f` of every other method does.
         """
-        setting, balanced = self.setting, self.config.balanced
-        task = setting.private_columns if len(setting.private_columns) == 1 else ()
-        if not balanced:
-            return private(), private()
-        if setting.categorical:
-            return private(task), self.utility_batch(private)
-        desired = setting.utility_columns
-        return private(task), private(desired if len(desired) == 1 or self.exclusive else ())
+        return private(_private_task(self.setting)), self.utility_batch(private)
 
     def in_loop_classifier(self) -> nn.Module:
         """The classifier of the private attributes."""
@@ -223,3 +218,24 @@ class LabelFlip(Protector):
             "head": self.head_optimiser,
             "private_classifier": self.private_optimiser,
         }
+
+
+def _is_exclusive(config: LabelFlipConfig, setting: Setting) -> bool:
+    """Whether the desirable attributes share one classifier of N+1 classes."""
+    if config.desirable == "exclusive" and not setting.exclusive:
+        raise ValueError(
+            "protector.desirable: 'exclusive' has one class per image, and some images have two of "
+            "data.utility; give 'separate' or 'auto'"
+        )
+    return config.desirable != "separate" and setting.exclusive and len(setting.utility_columns) > 1
+
+
+def _private_task(setting: Setting) -> tuple[int, ...]:
+    """What batches of the private task are balanced by.
+
+    One private attribute is half of its batches; with several that are no categories there is no
+    one way, and the batch is as the data are.
+    """
+    if len(setting.private_columns) == 1:
+        return setting.private_columns
+    return setting.private_task

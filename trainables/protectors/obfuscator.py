@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from trainables.data.batches import Batch
-from trainables.losses import ms_ssim_loss, utility_loss
+from trainables.losses import ms_ssim_loss
+from trainables.metrics import ms_ssim_window
 from trainables.nets.backbones import base_channels
 from trainables.nets.config import ModelConfig
 from trainables.nets.decoders import build_decoder
@@ -182,7 +183,7 @@ class Obfuscator(Protector):
         private_codes = codes if task is batch else self.encoder(task.images)
         with frozen(self.attribute_classifier, batch_statistics=True):
             logits = self.attribute_classifier(private_codes)
-        inference = utility_loss(logits, self.private_labels(task))
+        inference = self.private_loss(logits, self.private_labels(task))
         loss, report = self.objective(
             {
                 "utility_loss_step1": (1.0, utility),
@@ -205,7 +206,7 @@ class Obfuscator(Protector):
             terms["reconstructor_loss"] = loss.detach()
         if self.attribute_classifier is not None:
             self.attribute_classifier.train()
-            loss = utility_loss(self.attribute_classifier(codes), self.private_labels(batch))
+            loss = self.private_loss(self.attribute_classifier(codes), self.private_labels(batch))
             take_step(self.attribute_optimiser, loss)
             terms["attribute_classifier_loss"] = loss.detach()
         return terms
@@ -229,8 +230,19 @@ class Obfuscator(Protector):
         return codes, self.utility_loss(logits, self.utility_labels(batch))
 
     def _adversary_batch(self, private: NextBatch) -> Batch:
-        columns = self.setting.private_columns
-        return private(columns if self.setting.categorical and len(columns) == 1 else ())
+        return private(self.setting.private_task)
+
+    @classmethod
+    def tasks(cls, config: ProtectorConfig, setting: Setting) -> set[tuple[int, ...]]:
+        """The utility attributes' and the private ones'."""
+        return {setting.utility_task, setting.private_task}
+
+    def constants(self) -> dict[str, float]:
+        """The side of MS-SSIM's window: figures of different windows are never compared."""
+        if self.reconstructor is None:
+            return {}
+        window = ms_ssim_window(self.setting.height, self.setting.width)
+        return {"constant/ms_ssim_window": float(window)}
 
     def in_loop_decoder(self) -> nn.Module | None:
         """The adversary reconstructor, if there is one."""

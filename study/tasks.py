@@ -1,0 +1,92 @@
+"""Whether every batch that a study will ask for can be drawn: its size, and what it is balanced by.
+
+Found out from the labels alone, before anything starts.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+
+from study.config import StudyConfig
+from study.errors import ConfigError
+from trainables.data.dataset import Outline
+from trainables.data.tasks import TaskBatches, is_categorical
+from trainables.protectors import PROTECTORS
+from trainables.protectors.base import Setting
+from trainables.protectors.config import ProtectorConfig
+
+
+def check_batch_sizes(config: StudyConfig, split_sizes: Mapping[str, int]) -> None:
+    """Refuses batches that no split can fill.
+
+    Raises:
+        ConfigError: Naming the field, its value, the split and its size.
+    """
+    drawn = [("attack", config.attack.batch_size, "public")]
+    for part, name, settings in _trained(config):
+        drawn.append((part, settings.batch_size, "private"))
+        if getattr(PROTECTORS[name].build, "needs_public", True):
+            drawn.append((part, settings.batch_size, "public"))
+    for part, size, split in drawn:
+        if size > split_sizes[split]:
+            raise ConfigError(
+                f"{part}.batch_size: {size} images make a batch, but the {split!r} split has "
+                f"{split_sizes[split]}; lower it, or give more images (data.num_images, "
+                "data.fractions)"
+            )
+
+
+def check_tasks(config: StudyConfig, outline: Outline) -> None:
+    """Refuses tasks of which a split has no image, or of which a batch cannot hold every part.
+
+    Raises:
+        ConfigError: Naming the field and what is wrong.
+    """
+    setting = _setting(config, outline)
+    for part, name, settings in _trained(config):
+        build = PROTECTORS[name].build
+        try:
+            tasks = build.tasks(settings, setting)  # type: ignore[union-attr]
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        _check(outline, "private", tasks, settings.batch_size, part)
+    _check(outline, "public", {setting.private_task}, config.attack.batch_size, "attack")
+
+
+def _trained(config: StudyConfig) -> Iterator[tuple[str, str, ProtectorConfig]]:
+    """(part's name in an error, protector, settings) of every protector that trains."""
+    for name, settings in config.protectors.items():
+        if isinstance(settings, ProtectorConfig):
+            part = "protector" if len(config.protectors) == 1 else f"protector.{name}"
+            yield part, name, settings
+
+
+def _setting(config: StudyConfig, outline: Outline) -> Setting:
+    categorical = is_categorical(outline.labels)
+    utility = outline.columns(outline.utility_names)
+    return Setting(
+        config.model,
+        config.data.height,
+        config.data.width,
+        utility,
+        torch.device("cpu"),
+        private_columns=outline.columns(outline.private_names),
+        exclusive=bool((outline.labels[:, list(utility)].sum(axis=1, dtype=np.int64) <= 1).all()),
+        num_categories=len(outline.attribute_names) if categorical else 0,
+    )
+
+
+def _check(
+    outline: Outline, split: str, tasks: set[tuple[int, ...]], batch_size: int, part: str
+) -> None:
+    no_images = np.empty((len(outline.labels), 0, 0, 3), np.uint8)
+    batches = TaskBatches(no_images, outline.labels, outline.splits.rows(split), batch_size, 0)
+    for task in sorted(tasks):
+        try:
+            batches.check(task)
+        except ValueError as error:
+            names = ", ".join(outline.attribute_names[column] for column in task)
+            raise ConfigError(
+                f"{part}: batches of the {split!r} split cannot be balanced by {names}: {error}"
+            ) from error
