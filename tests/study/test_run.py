@@ -45,7 +45,7 @@ def test_dry_run_times_every_protector(results: Path, capsys) -> None:
     for line in (
         "train labels (labels)", "train none conv3 (undefended)", "train identity (baseline)",
         "train blur kernel=0.54 (baseline)", "train reconstruction conv3 λ1=1 (default)",
-        "train label_flip conv3 α=0.062 (default)", "train obfuscator conv3 λ1=1 λ2=1 (default)",
+        "train label_flip conv3 α=0.5 (default)", "train obfuscator conv3 λ1=1 λ2=1 (default)",
         "train noise σ=0.3 (default)", "proposed by tpe over",
     ):  # fmt: skip
         assert line in out
