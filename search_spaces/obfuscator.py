@@ -8,12 +8,12 @@ SPACE = SearchSpace(
         # Table 1: the obfuscator is a VGG-16 up to `pool2`; the other cuts are this project's.
         CUT_POINT: CUT_POINTS,
         "model.code_width": Choice((32, 64, 128, 256)),
-        # Section 4: λ1 = λ2 = 1, with losses of the same order; ten times less and more.
-        "protector.lambda1": Float(0.1, 10.0, log=True),
-        "protector.lambda2": Float(0.1, 10.0, log=True),
         # Section 4.2 defends one attack alone; both unless a user lists [true, false].
         "protector.defend_reconstruction": Choice((True,)),
         "protector.defend_attributes": Choice((True,)),
+        # Section 4: λ1 = λ2 = 1, with losses of the same order; ten times less and more.
+        "protector.lambda1": Float(0.1, 10.0, log=True),
+        "protector.lambda2": Float(0.1, 10.0, log=True),
         # The paper says "adaptive", no figure: around Adam's usual 1e-3.
         "protector.encoder_lr": Float(1e-4, 3e-3, log=True),
         # No schedule in the paper; Pittaluga's argument for one holds for every adversary.
@@ -36,4 +36,8 @@ SPACE = SearchSpace(
         "protector.adversary_steps": 3,
     },
     only_at={"model.code_width": "fc"},
+    only_with={
+        "protector.lambda1": "protector.defend_attributes",
+        "protector.lambda2": "protector.defend_reconstruction",
+    },
 )

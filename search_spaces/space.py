@@ -40,12 +40,15 @@ class SearchSpace:
             proposed there and nowhere else.
         below: Names whose choices must stay below another setting: `{name: setting}`. Choices of
             the space's own that do not are left out.
+        only_with: Names that weigh nothing while a switch is off: `{name: switch}`. They are
+            proposed where it is on; a switch stands before its names in `domains`.
     """
 
     domains: Mapping[str, Domain]
     default: Mapping[str, Value]
     only_at: Mapping[str, str] = field(default_factory=dict)
     below: Mapping[str, str] = field(default_factory=dict)
+    only_with: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_cut(self) -> bool:
@@ -92,7 +95,11 @@ class SearchSpace:
             if cut_point not in reachable:
                 domains.pop(name, None)
                 fixed.pop(name, None)
-        return ResolvedSpace(domains, fixed, default, dict(self.only_at))
+        for name, switch in self.only_with.items():
+            if fixed.get(switch, True) is False:
+                domains.pop(name, None)
+                fixed.pop(name, None)
+        return ResolvedSpace(domains, fixed, default, dict(self.only_at), dict(self.only_with))
 
 
 @dataclass(frozen=True)
@@ -104,12 +111,14 @@ class ResolvedSpace:
         fixed: What is not, with its value.
         default: The space's own default for every name.
         only_at: As in `SearchSpace`.
+        only_with: As in `SearchSpace`.
     """
 
     domains: Mapping[str, Domain]
     fixed: Mapping[str, Value]
     default: Mapping[str, Value]
     only_at: Mapping[str, str]
+    only_with: Mapping[str, str] = field(default_factory=dict)
 
     def suggest(
         self, trial: optuna.trial.BaseTrial, parameters: Mapping[str, str] | None = None
@@ -166,7 +175,8 @@ class ResolvedSpace:
         yield from sorted(self.domains.items(), key=lambda item: item[0] != CUT_POINT)
 
     def _applies(self, name: str, point: Mapping[str, Value]) -> bool:
-        return name not in self.only_at or point[CUT_POINT] == self.only_at[name]
+        at_its_cut = name not in self.only_at or point[CUT_POINT] == self.only_at[name]
+        return at_its_cut and point.get(self.only_with.get(name, ""), True) is not False
 
 
 def _kept_below(domain: Domain, limit: float | None) -> Domain:

@@ -137,3 +137,17 @@ def test_every_sampler_handles_the_conditional_space(sampler: str) -> None:
         point = space.suggest(trial)
         assert 0.1 <= point["protector.lambda1"] <= 30
         study.tell(trial, [index / 10, 1 - index / 10])
+
+
+def test_a_weight_is_asked_for_only_where_its_defence_is_on() -> None:
+    space = SPACES["obfuscator"]
+    switch, weight = "protector.defend_attributes", "protector.lambda1"
+    off = space.resolve({switch: False}, ("pool2",))
+    assert weight not in off.domains
+    assert "protector.lambda2" in off.domains
+    both = space.resolve({switch: Choice((True, False))}, ("pool2",))
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    points = [both.suggest(study.ask()) for _ in range(30)]
+    assert {point[switch] for point in points} == {True, False}
+    assert all((weight in point) == point[switch] for point in points)
+    assert list(space.domains).index(switch) < list(space.domains).index(weight)

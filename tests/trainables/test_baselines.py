@@ -192,7 +192,8 @@ def test_utility_loss_of_categories_counts_yes_and_no_the_same():
     expected = (1.5 * math.log(4 / 3) + 2 * 0.75 * math.log(4)) / 3
     assert protector.utility_loss(logits, labels).item() == pytest.approx(expected)
     # All of four: a quarter each, there is no rest. Weights 2 and 2/3.
-    loss = protector.utility_loss(torch.full((4, 4), math.log(3)), torch.eye(4)).item()
+    whole = make("none", setting={"utility": (0, 1, 2, 3), "num_categories": 4})
+    loss = whole.utility_loss(torch.full((4, 4), math.log(3)), torch.eye(4)).item()
     assert loss == pytest.approx((2 * math.log(4 / 3) + 3 * (2 / 3) * math.log(4)) / 4)
     # Attributes that are no categories are not weighted.
     loss = make("none").utility_loss(logits, labels).item()

@@ -72,6 +72,14 @@ class Setting:
         """What a batch for the private attributes is balanced by: those that are categories."""
         return self._task(self.private_columns)
 
+    def num_parts(self, task: tuple[int, ...]) -> int:
+        """Parts of a batch that count the same: each category of a task, and the rest.
+
+        Of a batch that is not balanced, because all categories are predicted, these; where the
+        attributes are no categories, 0.
+        """
+        return len(task) + 1 if task else self.num_categories
+
     def _task(self, columns: tuple[int, ...]) -> tuple[int, ...]:
         # Where they are all the categories there is no rest, and little to balance.
         return columns if len(columns) < self.num_categories else ()
@@ -216,11 +224,11 @@ class Protector(ABC):
 
     def utility_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """`L_u` of logits [B, U]; of categories both answers count the same for each."""
-        return _task_loss(logits, labels, self.setting.utility_task)
+        return _task_loss(logits, labels, self.setting.num_parts(self.setting.utility_task))
 
     def private_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of the private attributes' logits [B, P], likewise."""
-        return _task_loss(logits, labels, self.setting.private_task)
+        return _task_loss(logits, labels, self.setting.num_parts(self.setting.private_task))
 
     @torch.no_grad()
     def utility_logits(self, images: Tensor) -> Tensor:
@@ -267,11 +275,11 @@ class Protector(ABC):
             part.load_state_dict(state["optimisers"][name])
 
 
-def _task_loss(logits: Tensor, labels: Tensor, task: tuple[int, ...]) -> Tensor:
-    """Cross-entropy on a batch of equal parts: each attribute of the task, and the rest."""
-    if len(task) < 2:
+def _task_loss(logits: Tensor, labels: Tensor, num_parts: int) -> Tensor:
+    """Cross-entropy in which having and lacking an attribute count the same in sum."""
+    if num_parts <= 2:
         return utility_loss(logits, labels)
-    rate = torch.full((len(task),), 1 / (len(task) + 1), device=labels.device)
+    rate = torch.full((labels.shape[1],), 1 / num_parts, device=labels.device)
     return balanced_attribute_loss(logits, labels, rate)
 
 
