@@ -19,26 +19,20 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks.encoders import Encoder, figures, markdown, mean_and_spread, references, run_all
+from benchmarks.encoders import (
+    AVATARS,
+    PATIENT,
+    Encoder,
+    figures,
+    markdown,
+    mean_and_spread,
+    references,
+    run_all,
+)
 from benchmarks.machine import keep_table
 
-DATA = {
-    "source": "avatars",
-    "image_size": 32,
-    "num_images": 4000,
-    "utility": ["Eyeglasses"],
-    "private": ["Hat"],
-}
+DATA = {**AVATARS, "image_size": 32}
 MODEL = {"backbone": "resnet18", "width": 0.25, "cut_point": "conv3"}
-ATTACK = {
-    "suite": ("decoder", "attribute"),
-    "lr": 3e-3,
-    "batch_size": 32,
-    "min_delta": 0.005,
-    "patience": 8,
-    "evaluate_every": 100,
-    "max_steps": 6000,
-}
 SHARED = {"batch_size": 48, "encoder_lr": 3e-3, "encoder_lr_decay": 0.1, "adversary_lr": 3e-3}
 RECONSTRUCTION = {
     **SHARED,
@@ -93,14 +87,14 @@ def main() -> int:
     work = options.work.absolute()
     rows = {
         (group, name): [
-            Encoder(f"{group} {name}".replace("/", "_"), seed, DATA, MODEL, ATTACK, settings)
+            Encoder(f"{group} {name}".replace("/", "_"), seed, DATA, MODEL, PATIENT, settings)
             for seed in range(options.seeds)
         ]
         for group, named in groups.items()
         for name, settings in named.items()
     }
     encoders = [row[seed] for seed in range(options.seeds) for row in rows.values()]
-    run_all([*references(DATA, MODEL, ATTACK), *encoders], work, options.processes)
+    run_all([*references(DATA, MODEL, PATIENT), *encoders], work, options.processes)
     tables = {
         group: make_table(
             {name: [figures(e, work) for e in rows[group, name]] for name in named},
