@@ -86,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{facts['num_verified']} of {facts['num_encoders']} encoders verified, "
         f"{facts['frontier_size']} on the frontier, hypervolume {facts['hypervolume']:.3f}"
     )
+    if facts["health_passed"] is False:
+        print("the attackers failed health checks: these leakages prove nothing")
     made = ["encoders.parquet", "attacks.parquet", "frontier.parquet", "study.yaml"]
     paths = [report.parent / name for name in made]
     for path in [*paths, *sorted((report.parent / "figures").iterdir()), report]:

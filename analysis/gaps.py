@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from analysis.kinds import KINDS, in_loop_leakage, worst_leakage
+from analysis.kinds import IN_LOOP_KINDS, in_loop_leakage, worst_leakage
 from analysis.load import StudyTables
 from analysis.methods import searched_methods
 from analysis.records import encoder_labels, images_per_split
@@ -49,7 +49,7 @@ def gap_record(tables: StudyTables) -> GapRecord:
     encoders = tables.encoders
     labels = encoder_labels(encoders)
     panels = []
-    for kind in KINDS:
+    for kind in IN_LOOP_KINDS:
         rows = encoders.assign(
             _in_loop=in_loop_leakage(encoders, kind), _verified=worst_leakage(encoders, kind)
         )

@@ -1,7 +1,8 @@
-"""The two kinds of leakage, and the in-loop adversary of each.
+"""The kinds of leakage, the in-loop adversaries of two of them, and which attackers count.
 
-An attacker rebuilds the image or infers a private attribute. A method trains against one of them
-or both, so what its own adversary showed is compared with retrained attackers of the same kind.
+An attacker rebuilds the image, infers a private attribute, finds the face's features or tells who
+it is. A method trains against one of the first two or both, so what its own adversary showed is
+compared with retrained attackers of the same kind.
 """
 
 from collections.abc import Mapping
@@ -9,10 +10,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-KINDS = ("reconstruction", "attribute")
+KINDS = ("reconstruction", "attribute", "feature", "identity")
 
 IN_LOOP: Mapping[str, str] = {"reconstruction": "in_loop", "attribute": "in_loop_attribute"}
-"""Per kind the adversary that is evaluated as training left it."""
+"""Per kind the adversary that is evaluated as training left it; the other kinds have none."""
+
+IN_LOOP_KINDS = tuple(IN_LOOP)
+"""Kinds that can have a saturation gap."""
 
 IN_LOOP_NAMES = tuple(IN_LOOP.values())
 """Attackers that are not trained on the frozen encoder: they have nothing to saturate."""
@@ -20,6 +24,8 @@ IN_LOOP_NAMES = tuple(IN_LOOP.values())
 KIND_NAMES: Mapping[str, str] = {
     "reconstruction": "reconstruction",
     "attribute": "attribute inference",
+    "feature": "recovery of face features",
+    "identity": "re-identification",
 }
 """What an attacker of a kind does, in a sentence."""
 
@@ -28,14 +34,36 @@ ADVERSARIES: Mapping[str, str] = {
     "in_loop_attribute": "in-loop attribute classifier",
 }
 
+WHITE_BOX = "white_box"
+"""Threat of an attacker that sees the encoder's gradients."""
+
 
 def attacker_name(label: str) -> str:
     """An attacker as it is called in the page."""
     return ADVERSARIES.get(label, label)
 
 
+def is_white_box(attacks: pd.DataFrame) -> pd.Series:
+    """Marks the attacks of a stronger threat than the black-box one."""
+    return attacks["threat"] == WHITE_BOX
+
+
+def left_out(attacks: pd.DataFrame, white_box: bool = True) -> set[str]:
+    """Names of the attackers that are no part of the worst case.
+
+    Args:
+        attacks: The table of attacks.
+        white_box: Whether those that see gradients are among them; without them only the rungs of
+            the strength ladder are.
+    """
+    rows = attacks[~attacks["counts"]]
+    return set(rows["attacker"] if white_box else rows.loc[~is_white_box(rows), "attacker"])
+
+
 def in_loop_leakage(encoders: pd.DataFrame, kind: str) -> pd.Series:
     """Leakage to the in-loop adversary of a kind, in [0, 1]; NaN where there was none."""
+    if kind not in IN_LOOP:
+        return pd.Series(np.nan, index=encoders.index)
     return encoders[f"leakage/{IN_LOOP[kind]}"]
 
 
@@ -56,6 +84,8 @@ def saturation_gap(encoders: pd.DataFrame, kind: str) -> pd.Series:
 
     The gap of a study from before leakage was told apart by kind is one of reconstruction.
     """
+    if kind not in IN_LOOP:
+        return pd.Series(np.nan, index=encoders.index)
     values = encoders[f"saturation_gap/{kind}"]
     if kind != "reconstruction":
         return values
@@ -63,7 +93,8 @@ def saturation_gap(encoders: pd.DataFrame, kind: str) -> pd.Series:
 
 
 def _before_kinds(encoders: pd.DataFrame) -> pd.Series:
-    names = [f"{part}{kind}" for part in ("leakage/worst_", "saturation_gap/") for kind in KINDS]
+    names = [f"leakage/worst_{kind}" for kind in KINDS]
+    names += [f"saturation_gap/{kind}" for kind in IN_LOOP_KINDS]
     return encoders[names].isna().all(axis=1)
 
 

@@ -47,8 +47,10 @@ class StudyTables:
         encoders: One row per encoder run, in the order they started. Always has the columns
             ENCODER_TEXTS (text) and ENCODER_NUMBERS (numbers, NaN where absent), then every
             further parameter and metric under its own name.
-        attacks: One row per attack run, with ATTACK_TEXTS, ATTACK_NUMBERS and the nullable boolean
-            `saturated`; the encoder's parameters, repeated on attack runs, are left out.
+        attacks: One row per attack run, with ATTACK_TEXTS, ATTACK_NUMBERS, the nullable boolean
+            `saturated`, and the booleans `counts` (whether it is a part of the worst case; a rung
+            of the strength ladder and a white-box attacker are not) and `attack_extra`; the
+            encoder's parameters, repeated on attack runs, are left out.
         run_id: MLflow's id of the study run.
         started: When the study started, None if MLflow does not say.
         ended: When it ended, None while it runs.
@@ -90,6 +92,23 @@ class StudyTables:
             return None
         local = Path(found)
         return local if local.is_file() else None
+
+    def mapping(self, artifact: str) -> dict[str, Any]:
+        """A YAML or JSON artifact of the study run as a dictionary; empty if it is not there.
+
+        Raises:
+            AnalysisError: It is there, but cannot be read as such.
+        """
+        path = self.artifact(self.run_id, artifact)
+        if path is None:
+            return {}
+        try:
+            text = path.read_text(encoding="utf-8")
+            content = json.loads(text) if artifact.endswith(".json") else yaml.safe_load(text)
+        except (ValueError, yaml.YAMLError) as error:
+            message = f"{artifact} of study {self.name!r} cannot be read: {error}"
+            raise AnalysisError(message) from error
+        return content if isinstance(content, dict) else {}
 
     def artifact_names(self, run_id: str) -> list[str]:
         """Paths of a run's artifacts, folders walked, sorted; empty if there are none."""
@@ -176,8 +195,8 @@ def load_study(name: str, tracking_uri: str) -> StudyTables:
         tracking_uri=tracking_uri,
         _downloads=tempfile.TemporaryDirectory(prefix="cutpoint-analysis-"),
     )
-    tables.config.update(_read_mapping(tables, "study.yaml"))
-    tables.data.update(_read_mapping(tables, "data.json"))
+    tables.config.update(tables.mapping("study.yaml"))
+    tables.data.update(tables.mapping("data.json"))
     return tables
 
 
@@ -194,20 +213,6 @@ def _no_progress_bars() -> Iterator[None]:
             del os.environ[name]
         else:
             os.environ[name] = before
-
-
-def _read_mapping(tables: StudyTables, artifact: str) -> dict[str, Any]:
-    """A YAML or JSON artifact of the study run as a dictionary; empty if it is not there."""
-    path = tables.artifact(tables.run_id, artifact)
-    if path is None:
-        return {}
-    text = path.read_text(encoding="utf-8")
-    try:
-        content = json.loads(text) if artifact.endswith(".json") else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
-        message = f"{artifact} of study {tables.name!r} cannot be read: {error}"
-        raise AnalysisError(message) from error
-    return content if isinstance(content, dict) else {}
 
 
 def _check_database(tracking_uri: str) -> None:

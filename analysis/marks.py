@@ -15,12 +15,17 @@ from matplotlib.patches import Patch
 
 from analysis.drawing import CUT_STYLES, INK, METHOD_COLOURS, OTHER_CUT, OTHER_METHOD, SOFT
 from analysis.gaps import GapPoint
+from analysis.ladder import LadderLine
 from analysis.methods import METHODS
 from analysis.records import EncoderPoint
 
 BASELINE = SOFT
 """Colour of baselines where colours tell cuts apart, of which a baseline has none."""
 
+ROLE_SHAPES = {"undefended": ("*", 14.0), "baseline": ("p", 10.0)}
+"""Shape and size in points of what is not told apart by its cut."""
+
+Style = tuple[str, str, float]
 Points = Sequence[EncoderPoint | GapPoint]
 
 
@@ -29,20 +34,29 @@ def method_colour(method: str) -> str:
     return METHOD_COLOURS.get(method, OTHER_METHOD)
 
 
-def draw_mark(
-    axes: Axes, point: EncoderPoint | GapPoint, place: tuple[float, float], by_method: bool
-) -> None:
-    """Marks an encoder at a place, in the axes' units."""
-    x, y = place
+def mark_style(point: EncoderPoint | GapPoint | LadderLine, by_method: bool) -> Style:
+    """Colour, shape and size in points of an encoder's mark."""
     if point.role == "labels":
-        axes.plot(x, y, marker="X", color=INK, markersize=8, linestyle="", zorder=5)
-        return
+        return INK, "X", 8.0
     colour, shape = CUT_STYLES.get(point.cut_point, OTHER_CUT)
     if by_method:
         colour = method_colour(point.method)
     elif point.role == "baseline":
         colour = BASELINE
-    shape, size = {"undefended": ("*", 14.0), "baseline": ("p", 10.0)}.get(point.role, (shape, 7.0))
+    if point.role in ROLE_SHAPES:
+        return colour, *ROLE_SHAPES[point.role]
+    return colour, shape, 7.0
+
+
+def draw_mark(
+    axes: Axes, point: EncoderPoint | GapPoint, place: tuple[float, float], by_method: bool
+) -> None:
+    """Marks an encoder at a place, in the axes' units."""
+    x, y = place
+    colour, shape, size = mark_style(point, by_method)
+    if point.role == "labels":
+        axes.plot(x, y, marker=shape, color=colour, markersize=size, linestyle="", zorder=5)
+        return
     framed = point.role != "searched" and point.saturated
     axes.plot(
         x, y, linestyle="", zorder=4, marker=shape, markersize=size,

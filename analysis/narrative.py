@@ -7,7 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.kinds import IN_LOOP_NAMES, KINDS, in_loop_leakage
+from analysis.faces import faces_warning, read_identity
+from analysis.health import health_sentence, read_health
+from analysis.kinds import IN_LOOP_KINDS, IN_LOOP_NAMES, in_loop_leakage, left_out
 from analysis.load import StudyTables
 from analysis.methods import compares_methods
 from analysis.narrative_methods import (
@@ -17,6 +19,7 @@ from analysis.narrative_methods import (
     method_sentences,
     searched_sentence,
 )
+from analysis.narrative_threats import rung_sentence, white_box_sentences
 from analysis.records import encoder_labels
 
 IMAGES = {"avatars": "avatars", "celeba": "CelebA's faces", "folder": "photographs by category"}
@@ -54,6 +57,7 @@ def asked(tables: StudyTables) -> list[str]:
             f"trained from scratch ({', '.join(attackers)}){_and_in_loop(tables)}; its leakage is "
             "that of the worst."
         )
+    sentences += rung_sentence(tables)
     return sentences
 
 
@@ -87,12 +91,12 @@ def answered(tables: StudyTables, facts: dict[str, Any]) -> list[str]:
             f"{'' if facts['labels_saturated'] else 'at least '}"
             f"{facts['labels_leakage']:.3f}, which any encoder of perfect utility gives away."
         )
-    return sentences + gap_sentences(facts)
+    return sentences + white_box_sentences(tables) + gap_sentences(facts)
 
 
 def how_sure(tables: StudyTables, facts: dict[str, Any]) -> list[str]:
     """What limits the answer: saturation, public images, seeds, failures, what is not done."""
-    sentences = []
+    sentences = health_sentence(read_health(tables))
     if facts["num_attacks"]:
         if facts["num_unsaturated_attacks"]:
             bounds = facts["num_unsaturated_encoders"]
@@ -128,6 +132,8 @@ def how_sure(tables: StudyTables, facts: dict[str, Any]) -> list[str]:
             f"Every encoder was trained once and attacked with {_plural(seeds.nunique(), 'seed')} "
             "per attacker: small differences between encoders may be chance."
         )
+    warning = faces_warning(tables, read_identity(tables))
+    sentences += [warning] if warning else []
     lost = facts["num_failed"] + facts["num_not_finite"]
     if lost:
         sentences.append(
@@ -207,15 +213,15 @@ def _frontier_sentence(facts: dict[str, Any]) -> str:
 def _and_in_loop(tables: StudyTables) -> str:
     """The in-loop adversaries, named as one more attacker if there were any."""
     encoders = tables.encoders
-    if not any(in_loop_leakage(encoders, kind).notna().any() for kind in KINDS):
+    if not any(in_loop_leakage(encoders, kind).notna().any() for kind in IN_LOOP_KINDS):
         return ""
     return ", and by the adversary of its own training where it had one"
 
 
 def _retrained(tables: StudyTables) -> list[str]:
-    """Attackers that were trained on a frozen encoder, by name."""
+    """Attackers that were trained on a frozen encoder and count, by name."""
     names = tables.attacks["attacker"]
-    return sorted(set(names[~names.isin(IN_LOOP_NAMES)]) - {""})
+    return sorted(set(names[~names.isin(IN_LOOP_NAMES)]) - left_out(tables.attacks) - {""})
 
 
 def _part(tables: StudyTables, name: str) -> dict[str, Any]:

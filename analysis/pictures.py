@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.drawing import INK, SOFT, STYLE, read_image
-from analysis.kinds import IN_LOOP_NAMES
+from analysis.kinds import IN_LOOP_NAMES, left_out
 from analysis.load import StudyTables
 from analysis.methods import compares_methods
 from analysis.records import encoder_labels, staircase
@@ -72,10 +72,11 @@ def compared_encoders(encoders: pd.DataFrame) -> list[str]:
 def comparison(tables: StudyTables) -> list[StripGroup]:
     """Collects the picture: the originals, then what attackers made of each encoder's codes.
 
-    The in-loop adversary is left out: it stands for what training saw, not for what leaks. Empty
-    if no encoder to compare has strips.
+    The in-loop adversary is left out: it stands for what training saw, not for what leaks; so are
+    attackers outside the worst case. Empty if no encoder to compare has strips.
     """
     encoders, labels = tables.encoders, encoder_labels(tables.encoders)
+    hidden = {*IN_LOOP_NAMES, *left_out(tables.attacks)}
     groups: list[StripGroup] = []
     shown: bytes | None = None
     for encoder_id in compared_encoders(encoders):
@@ -87,7 +88,7 @@ def comparison(tables: StudyTables) -> list[StripGroup]:
         if originals.read_bytes() != shown:  # every encoder is attacked on the same images
             shown = originals.read_bytes()
             groups.append(StripGroup("", (("original", originals),)))
-        kept = tuple((label, path) for label, path in rebuilt if label not in IN_LOOP_NAMES)
+        kept = tuple((label, path) for label, path in rebuilt if label not in hidden)
         role = {"undefended": "undefended", "baseline": f"baseline, {labels[encoder_id]}"}
         name = role.get(row["role"], f"defended, {labels[encoder_id]}")
         caption = encoder_caption(row, compares_methods(encoders))

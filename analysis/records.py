@@ -206,9 +206,9 @@ def _own_frontiers(encoders: pd.DataFrame, provisional: bool) -> tuple[MethodFro
 def saturation_panels(tables: StudyTables) -> tuple[SaturationPanel, ...]:
     """Collects the attackers' curves of undefended encoders and of those on the frontier.
 
-    An attacker without a curve (an in-loop adversary, which is not trained again) or without a
-    usable floor and ceiling is left out, and so is an encoder without any curve. A searched encoder
-    is named with its method where there are several.
+    An attacker without a curve (an in-loop adversary, which is not trained again), without a
+    usable floor and ceiling or outside the worst case is left out, and so is an encoder without any
+    curve. A searched encoder is named with its method where there are several.
     """
     encoders = tables.encoders
     labels = encoder_labels(encoders)
@@ -217,7 +217,8 @@ def saturation_panels(tables: StudyTables) -> tuple[SaturationPanel, ...]:
     by_id = encoders.set_index("encoder_id")
     panels = []
     for encoder_id in ids[:MAX_CURVE_PANELS]:
-        rows = tables.attacks[tables.attacks["encoder_id"] == encoder_id]
+        own = (tables.attacks["encoder_id"] == encoder_id) & tables.attacks["counts"]
+        rows = tables.attacks[own]
         rows = rows.sort_values(["attacker", "seed"])
         curves = [_curve(tables, row) for _, row in rows.iterrows()]
         present = tuple(curve for curve in curves if curve is not None)

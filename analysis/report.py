@@ -13,12 +13,16 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from analysis import method_tables, narrative, report_tables
+from analysis import attack_tables, ladder_tables, method_tables, narrative, report_tables
 from analysis.drawing import NARROW, render
+from analysis.faces import faces_sentence, faces_warning, read_identity
 from analysis.figures import draw_gap, draw_saturation
 from analysis.frontier_figure import draw_frontier
 from analysis.gaps import gap_record
-from analysis.kinds import attacker_name
+from analysis.health import health_banner, health_table, read_health
+from analysis.kinds import attacker_name, is_white_box, left_out
+from analysis.ladder import ladder_record
+from analysis.ladder_figure import draw_ladder
 from analysis.load import StudyTables
 from analysis.methods import compares_methods, searched_methods
 from analysis.pictures import encoder_caption, encoder_strips
@@ -73,6 +77,10 @@ def draw_figures(tables: StudyTables) -> dict[str, Figure]:
     if panels:
         figures["saturation"] = draw_saturation(panels)
         figures["saturation-narrow"] = draw_saturation(panels, columns=1, panel_size=(3.6, 1.9))
+    ladder = ladder_record(tables)
+    if ladder.panels:
+        figures["strength-ladder"] = draw_ladder(ladder)
+        figures["strength-ladder-narrow"] = draw_ladder(ladder, narrow=True)
     return figures
 
 
@@ -96,6 +104,8 @@ def write_report(
     )
     environment.filters["breakable"] = _breakable
     facts = summary(tables)
+    health, judge = read_health(tables), read_identity(tables)
+    ladder = ladder_record(tables)
     page = environment.get_template("report.html").render(
         tables=tables,
         facts=facts,
@@ -108,8 +118,17 @@ def write_report(
         method_table=method_tables.method_table(tables),
         collapsed_table=method_tables.collapsed_table(tables),
         training_table=report_tables.training_table(tables),
-        attack_table=report_tables.attack_table(tables),
-        references=report_tables.reference_table(tables),
+        attack_table=attack_tables.attack_table(tables),
+        references=attack_tables.reference_table(tables),
+        health=health,
+        health_banner=health_banner(health),
+        health_table=health_table(health),
+        judge=judge,
+        faces=faces_sentence(judge),
+        faces_warning=faces_warning(tables, judge),
+        ladder=ladder,
+        ladder_table=ladder_tables.ladder_table(ladder),
+        more_data=ladder_tables.data_sentences(ladder),
         grids=_grids(tables),
         max_grids=MAX_GRIDS,
         num_gap_panels=len(gap_record(tables).panels),
@@ -143,11 +162,18 @@ def _grids(tables: StudyTables) -> dict[str, list[Grid]]:
     order = list(dict.fromkeys([*first, *rows["encoder_id"]]))[:MAX_GRIDS]
     grids: dict[str, list[Grid]] = {"first": [], "more": []}
     by_id, named = rows.set_index("encoder_id"), compares_methods(encoders)
+    # The rungs of a ladder are many, and their figures tell more than their pictures.
+    rungs = left_out(tables.attacks, white_box=False)
+    white = set(tables.attacks.loc[is_white_box(tables.attacks), "attacker"])
     for encoder_id in order:
         row = by_id.loc[encoder_id]
         strips = tuple(
-            Strip(attacker_name(label), _data_uri(path.read_bytes(), "png"))
+            Strip(
+                attacker_name(label) + (" (white box)" if label in white else ""),
+                _data_uri(path.read_bytes(), "png"),
+            )
             for label, path in encoder_strips(tables, row["run_id"])
+            if label not in rungs
         )
         if strips:
             grid = Grid(labels[encoder_id], encoder_caption(row, named), strips)

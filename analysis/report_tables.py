@@ -17,14 +17,18 @@ from analysis.cells import (
     symbol,
     whole,
 )
-from analysis.kinds import IN_LOOP_NAMES, KINDS, attacker_name
+from analysis.kinds import (
+    IN_LOOP_KINDS,
+    IN_LOOP_NAMES,
+    KINDS,
+    attacker_name,
+    is_white_box,
+    left_out,
+)
 from analysis.load import StudyTables
 from analysis.methods import compares_methods
 from analysis.records import encoder_labels
 from analysis.tables import JUDGED_ROLES, LEAKAGE, UTILITY, frontier
-
-MAX_ATTACK_ROWS = 500
-"""Attacks listed in the page; all of them are in attacks.parquet."""
 
 SETTING_COLUMNS = (
     "lambda1", "lambda2", "mu1", "mu2", "alpha", "privacy_loss", "normalisation",
@@ -45,8 +49,9 @@ COLLAPSE_COLUMNS = {
 """Shares of an encoder's outputs by their variance over the selection split, and its sum."""
 
 TEXT_COLUMNS = (
-    "encoder", "method", "cut", "worst attacker", "attacker", "saturated", "reason",
-    "most often worst", "best trade",
+    "encoder", "method", "cut", "worst attacker", "attacker", "kind", "saturated", "reason",
+    "most often worst", "best trade", "check", "needed", "passed", "note", "leakage of", "axis",
+    "weakest step", "strongest step",
 )  # fmt: skip
 STUDY_CHOICES = {
     "perceptual": "perceptual network g",
@@ -78,7 +83,7 @@ def encoder_table(tables: StudyTables) -> dict[str, Any]:
         ("mean MCC", _figure(UTILITY)),
         ("worst leakage", _bounded(LEAKAGE)),
         ("worst attacker", _attacker),
-        *_leakage_columns(shown),
+        *_leakage_columns(shown, tables.attacks),
         ("saturated", _saturated),
         *setting_columns(shown),
         *((text, _amount(name)) for name, text in COST_COLUMNS.items() if has_any(shown, name)),
@@ -127,8 +132,13 @@ def has_any(shown: pd.DataFrame, name: str) -> bool:
     return name in shown and bool(shown[name].notna().any())
 
 
-def _leakage_columns(shown: pd.DataFrame) -> list[Column]:
-    """Worst leakage per kind, each attacker's, the in-loop adversaries', and the gaps."""
+def _leakage_columns(shown: pd.DataFrame, attacks: pd.DataFrame) -> list[Column]:
+    """Worst leakage per kind, each attacker's, the in-loop adversaries', and the gaps.
+
+    The rungs of the strength ladder are left out: they have a figure of their own.
+    """
+    rungs = {f"leakage/{name}" for name in left_out(attacks, white_box=False)}
+    white = {f"leakage/{name}" for name in attacks.loc[is_white_box(attacks), "attacker"]}
     kinds = [kind for kind in KINDS if has_any(shown, f"leakage/worst_{kind}")]
     columns: list[Column] = [
         (f"worst {kind} leakage", _bounded(f"leakage/worst_{kind}")) for kind in kinds
@@ -136,13 +146,19 @@ def _leakage_columns(shown: pd.DataFrame) -> list[Column]:
     attackers = [
         name
         for name in shown.columns
-        if name.startswith("leakage/") and name not in NOT_AN_ATTACKER and has_any(shown, name)
+        if name.startswith("leakage/")
+        and name not in NOT_AN_ATTACKER
+        and name not in rungs
+        and has_any(shown, name)
     ]
-    columns += [(name.removeprefix("leakage/"), _figure(name)) for name in attackers]
+    columns += [
+        (name.removeprefix("leakage/") + (" (white box)" if name in white else ""), _figure(name))
+        for name in sorted(attackers, key=lambda name: name in white)
+    ]
     columns.append(("in-loop leakage", _figure("leakage/in_loop")))
     if has_any(shown, "leakage/in_loop_attribute"):
         columns.append(("in-loop attribute leakage", _figure("leakage/in_loop_attribute")))
-    gaps = [kind for kind in KINDS if has_any(shown, f"saturation_gap/{kind}")]
+    gaps = [kind for kind in IN_LOOP_KINDS if has_any(shown, f"saturation_gap/{kind}")]
     if len(gaps) < 2:
         return [*columns, ("saturation gap", _figure("saturation_gap", signed=True))]
     named = [(f"{kind} gap", _figure(f"saturation_gap/{kind}", signed=True)) for kind in gaps]
@@ -199,57 +215,6 @@ def study_choices(tables: StudyTables) -> list[tuple[str, str]]:
     """(name, value) of what the figures depend on besides data and configuration."""
     values = [(text, tables.params.get(name, "")) for name, text in STUDY_CHOICES.items()]
     return [(text, value) for text, value in values if value not in ("", "None")]
-
-
-def attack_table(tables: StudyTables) -> dict[str, Any]:
-    """Head and rows of the table of attacks that ended, at most MAX_ATTACK_ROWS of them."""
-    labels = encoder_labels(tables.encoders)
-    order = {encoder_id: place for place, encoder_id in enumerate(labels)}
-    attacks = tables.attacks[tables.attacks["score/test"].notna()]
-    attacks = attacks.assign(_place=attacks["encoder_id"].map(order))
-    attacks = attacks.sort_values(["_place", "attacker", "seed"])
-    head = ["encoder", "attacker", "seed", "score", "leakage", "leakage (selection)", "steps",
-            "saturated", "public images"]  # fmt: skip
-    rows = []
-    for _, row in attacks.head(MAX_ATTACK_ROWS).iterrows():
-        label = labels[row["encoder_id"]]
-        # An in-loop adversary is not trained again: there is nothing to saturate.
-        in_loop = row["attacker"] in IN_LOOP_NAMES
-        known = pd.notna(row["saturated"]) and not in_loop
-        saturated = bool(row["saturated"]) if known else False
-        bound = "" if saturated or in_loop else "bound"
-        rows.append(
-            {
-                "class": "",
-                "cells": [
-                    Cell(label, natural(label)),
-                    Cell(attacker_name(row["attacker"]), row["attacker"]),
-                    amount_cell(row["seed"]),
-                    number_cell(row["score/test"]),
-                    number_cell(row["leakage/test"], flag=bound),
-                    number_cell(row["leakage/selection"]),
-                    amount_cell(row["steps"]),
-                    Cell(("yes" if saturated else "no") if known else "–", float(saturated)),
-                    amount_cell(row["num_public"]),
-                ],
-            }
-        )
-    return {"head": head, "rows": rows, "num_left_out": max(0, len(attacks) - MAX_ATTACK_ROWS)}
-
-
-def reference_table(tables: StudyTables) -> list[list[str]]:
-    """Floor and ceiling of each attacker and seed, as used for the leakages."""
-    columns = ["attacker", "seed", "floor", "ceiling"]
-    rows = tables.attacks[columns].dropna(subset=["floor", "ceiling"]).drop_duplicates()
-    return [
-        [
-            attacker_name(row["attacker"]),
-            whole(row["seed"]),
-            f"{row['floor']:.3f}",
-            f"{row['ceiling']:.3f}",
-        ]
-        for _, row in rows.sort_values(columns).iterrows()
-    ]
 
 
 def attribute_table(tables: StudyTables) -> list[list[str]]:

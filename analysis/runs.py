@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from mlflow.entities import Run
 
+from analysis.kinds import WHITE_BOX
+
 INFINITY = 1.7976e308
 """MLflow's databases store an infinite metric as the largest double; beyond this it is infinite."""
 
@@ -14,23 +16,30 @@ ENCODER_TAGS = (
     "encoder_id", "role", "status", "reason", "worst_attacker", "trial_id", "stopped",
     "encoder_hash",
 )  # fmt: skip
-ATTACK_TAGS = ("encoder_id", "attacker", "seed", "saturated", "status", "trial_id")
+ATTACK_TAGS = (
+    "encoder_id", "attacker", "seed", "saturated", "status", "trial_id", "attack_kind", "threat",
+)  # fmt: skip
 ENCODER_TEXTS = (*ENCODER_TAGS, "run_id", "run_name", "protector", "cut_point")
 ENCODER_NUMBERS = (
     "optuna_trial", "lambda1", "lambda2", "mu1", "mu2", "encoder_lr", "encoder_lr_decay",
     "adversary_steps", "utility/mean_mcc", "utility/mean_mcc_selection", "leakage/worst",
     "leakage/worst_selection", "leakage/worst_reconstruction", "leakage/worst_attribute",
-    "rounds", "converged", "in_loop/decoder", "in_loop/attribute", "leakage/in_loop",
-    "leakage/in_loop_attribute", "saturation_gap", "saturation_gap/reconstruction",
-    "saturation_gap/attribute", "saturated", "collapse/below_0.01", "collapse/below_0.5",
-    "collapse/total_variance", "cost/parameters", "cost/multiply_adds", "cost/code_bytes",
-    "cost/latency_ms", "seconds/protect", "seconds/attack", "num_public",
+    "leakage/worst_feature", "leakage/worst_identity", "rounds", "converged", "in_loop/decoder",
+    "in_loop/attribute", "leakage/in_loop", "leakage/in_loop_attribute", "saturation_gap",
+    "saturation_gap/reconstruction", "saturation_gap/attribute", "saturated", "collapse/below_0.01",
+    "collapse/below_0.5", "collapse/total_variance", "cost/parameters", "cost/multiply_adds",
+    "cost/code_bytes", "cost/latency_ms", "seconds/protect", "seconds/attack", "num_public",
 )  # fmt: skip
-ATTACK_TEXTS = ("encoder_id", "attacker", "status", "trial_id", "run_id", "encoder_run_id")
+ATTACK_TEXTS = (
+    "encoder_id", "attacker", "status", "trial_id", "run_id", "encoder_run_id", "attack_kind",
+    "threat", "attack_loss", "attack_architecture",
+)  # fmt: skip
 ATTACK_NUMBERS = (
     "seed", "score/test", "score/selection", "leakage/test", "leakage/selection", "floor",
-    "ceiling", "steps", "seconds", "num_public",
+    "ceiling", "steps", "seconds", "num_public", "num_train", "attack_data", "attack_budget",
+    "attack_capacity",
 )  # fmt: skip
+ATTACK_BOOLEANS = ("saturated", "counts", "attack_extra")
 HIDDEN_METRICS = ("train/", "system/")
 """Metrics that are curves: their last value means nothing in a table."""
 
@@ -71,13 +80,22 @@ def attack_table(runs: list[Run], encoder_runs: list[Run], encoder_ids: set[str]
             "run_id": run.info.run_id,
             "encoder_run_id": tags.get("mlflow.parentRunId", ""),
             # A tag says true or false; a running attack says nothing yet.
-            "saturated": {"true": True, "false": False}.get(tags.get("saturated", "").lower()),
+            "saturated": _truth(tags.get("saturated", "")),
+            "attack_extra": _truth(run.data.params.get("attack_extra", "")) or False,
+            # Before there were attackers that do not count, all did.
+            "counts": tags.get("counts", "").lower() != "false" and tags.get("threat") != WHITE_BOX,
         }
         row.setdefault("status", "running" if run.info.status == "RUNNING" else "failed")
         rows.append(row)
-    frame = _typed(rows, ATTACK_TEXTS, ATTACK_NUMBERS, booleans=("saturated",))
+    frame = _typed(rows, ATTACK_TEXTS, ATTACK_NUMBERS, ATTACK_BOOLEANS)
+    # No attack leaves these two open.
+    frame = frame.astype({"counts": bool, "attack_extra": bool})
     key = ["encoder_id", "attacker", "seed"]
     return frame.drop_duplicates(key, keep="last", ignore_index=True)
+
+
+def _truth(text: str) -> bool | None:
+    return {"true": True, "false": False}.get(text.lower())
 
 
 def _metrics(run: Run) -> dict[str, float]:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.kinds import IN_LOOP_NAMES, KINDS, saturation_gap
+from analysis.health import read_health
+from analysis.kinds import IN_LOOP_KINDS, IN_LOOP_NAMES, saturation_gap
 from analysis.load import StudyTables
 from analysis.pareto import hypervolume, non_dominated
 
@@ -171,7 +172,8 @@ def summary(tables: StudyTables) -> dict[str, Any]:
         what the study trained to be judged (undefended, searched, baselines), in whatever state;
         `saturation_gaps` has per kind of leakage that was measured its median and largest gap;
         `num_attacks` counts finished attacks on these and on `labels`, not those on the floor and
-        ceiling encoders.
+        ceiling encoders. Attacks that do not count (rungs of the strength ladder, white-box ones)
+        are in none of these numbers; `health_passed` is None where no checks were stored.
     """
     encoders, attacks = tables.encoders, tables.attacks
     judged = encoders[encoders["role"].isin(FRONTIER_ROLES)]
@@ -180,12 +182,13 @@ def summary(tables: StudyTables) -> dict[str, Any]:
     labels = encoders[(encoders["role"] == "labels") & (encoders["status"] == "verified")]
     # An in-loop adversary is not trained again, so it has nothing to saturate.
     in_loop = attacks["attacker"].isin(IN_LOOP_NAMES)
-    finished = attacks[attacks["saturated"].notna() & ~in_loop]
+    finished = attacks[attacks["saturated"].notna() & ~in_loop & attacks["counts"]]
     unsaturated = ~finished["saturated"].astype(bool)
     references = encoders.loc[encoders["role"].isin(["floor", "ceiling"]), "encoder_id"]
     is_reference = finished["encoder_id"].isin(references)
     best = frontier(encoders)
     gaps = verified["saturation_gap"].dropna()
+    health = read_health(tables)
     return {
         "study": tables.name,
         "status": tables.status,
@@ -212,11 +215,12 @@ def summary(tables: StudyTables) -> dict[str, Any]:
         "labels_leakage": _number(labels[LEAKAGE].max()),
         "labels_saturated": bool(is_saturated(labels).all()),
         "max_utility_loss": MAX_UTILITY_LOSS,
+        "health_passed": None if health is None else health.passed,
     }
 
 
 def _gaps(verified: pd.DataFrame) -> dict[str, dict[str, float]]:
-    gaps = {kind: saturation_gap(verified, kind).dropna() for kind in KINDS}
+    gaps = {kind: saturation_gap(verified, kind).dropna() for kind in IN_LOOP_KINDS}
     return {
         kind: {"median": float(values.median()), "max": float(values.max())}
         for kind, values in gaps.items()

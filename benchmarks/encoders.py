@@ -29,13 +29,12 @@ PATIENT = {
     "min_delta": 0.005,
     "patience": 8,
     "evaluate_every": 100,
+    "min_steps": 1000,
     "max_steps": 6000,
 }
 """Attackers that do not give up early: with 3 evaluations of 50 steps instead, attribute attackers
 stopped on a plateau at chance which they leave after a thousand steps, and the same defences looked
 two to ten times as good."""
-IN_LOOP_LIKE = {"in_loop": "decoder", "in_loop_attribute": "attribute"}
-"""The retrained attacker whose floor and ceiling an in-loop adversary's score is set against."""
 
 
 @dataclass(frozen=True)
@@ -165,9 +164,12 @@ def _protect(encoder: Encoder, folder: Path) -> dict[str, Any]:
 
 def _attack(encoder: Encoder, reference: str, folder: Path) -> list[dict[str, Any]]:
     from trainables.attack import AttackTrial
-    from trainables.attackers.suite import resolve_attackers
+    from trainables.attackers.config import AttackConfig
+    from trainables.attackers.suite import Circumstances, resolve_attackers
+    from trainables.data.config import DataConfig
 
-    attackers = resolve_attackers(encoder.attack["suite"], tuple(encoder.data["private"]))
+    circumstances = Circumstances.of(DataConfig(**encoder.data), AttackConfig(**encoder.attack))
+    attackers = resolve_attackers(encoder.attack["suite"], circumstances)
     config = {
         "encoder": reference,
         "attackers": [attacker.model_dump(mode="json") for attacker in attackers],
@@ -196,36 +198,28 @@ def figures(encoder: Encoder, work: Path) -> dict[str, float]:
     """Utility, leakages of the test split, collapse and seconds of an encoder that is done.
 
     Returns:
-        `utility`, `seconds`, `collapse`, `saturated`, and per attacker its leakage; under
-        `reconstruction` that of the decoder which is worst on the selection split. Of a diverged
-        encoder `seconds` alone.
+        `utility`, `seconds`, `collapse`, `saturated`, per attacker its leakage, and per kind
+        (`reconstruction`, `attribute`) that of the one which is worst on the selection split. Of a
+        diverged encoder `seconds` alone.
     """
-    from trainables.metrics import leakage
+    from study.verification import figures_of, judge
 
     trained = json.loads((encoder.folder(work) / "protect.json").read_text(encoding="utf-8"))
     attacks = json.loads(encoder.attacks(work).read_text(encoding="utf-8"))
     row = {"seconds": float(trained["seconds"])}
     if not attacks:
         return row
-    scale: dict[str, dict[str, dict[str, Any]]] = {}
-    for reference in references(encoder.data, encoder.model, encoder.attack):
-        stored = json.loads(reference.attacks(work).read_text(encoding="utf-8"))
-        scale[reference.name] = {entry["attacker"]: entry for entry in stored}
-    leaks: dict[str, dict[str, float]] = {"selection": {}, "test": {}}
-    for entry in attacks:
-        name = entry["attacker"]
-        like = IN_LOOP_LIKE.get(name, name)
-        for split, known in leaks.items():
-            ends = [float(scale[which][like][split]) for which in REFERENCES]
-            known[name] = leakage(float(entry[split]), *ends)
-    decoders = [name for name in leaks["selection"] if name.startswith("decoder")]
-    row |= leaks["test"]
-    if decoders:
-        row["reconstruction"] = leaks["test"][max(decoders, key=leaks["selection"].__getitem__)]
+    ends = {
+        (reference.name, str(entry["attacker"]), 0): entry
+        for reference in references(encoder.data, encoder.model, encoder.attack)
+        for entry in json.loads(reference.attacks(work).read_text(encoding="utf-8"))
+    }
+    verdict = judge(figures_of([(0, entry) for entry in attacks], ends))
+    row |= {**verdict.by_attacker, **verdict.by_kind}
     row["utility"] = float(trained["utility/mean_mcc"])
     row["collapse"] = float(trained["collapse/below_0.01"])
     row["collapse_half"] = float(trained["collapse/below_0.5"])
-    row["saturated"] = float(all(entry["saturated"] for entry in attacks))
+    row["saturated"] = float(verdict.saturated)
     return row
 
 
@@ -233,6 +227,8 @@ def mean_and_spread(values: Sequence[float], digits: int = 3) -> str:
     """The mean and half the distance of the highest and the lowest; empty for no values."""
     if not values:
         return ""
+    if len(values) == 1:
+        return f"{values[0]:.{digits}f}"
     spread = (max(values) - min(values)) / 2
     return f"{statistics.fmean(values):.{digits}f} ± {spread:.{digits}f}"
 

@@ -4,7 +4,7 @@ A value that is written is fixed. A searched value that is not written is propos
 protector's search space; a list in its place is the choices, a mapping `{low, high}` the range.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -24,7 +24,7 @@ from study.config import ResourcesConfig, StudyConfig, StudyPart, absolute_root,
 from study.errors import ConfigError, from_validation, unknown
 from study.protectors import own_values
 from trainables.attackers.config import AttackConfig
-from trainables.attackers.suite import resolve_attackers
+from trainables.attackers.suite import Circumstances, resolve_attackers
 from trainables.data.config import DataConfig
 from trainables.nets.config import CUT_POINTS, STRIDES, CutPoint, ModelConfig, check_size_fits
 from trainables.protectors import PROTECTORS
@@ -97,7 +97,7 @@ def build_config(parts: Parts, recipe: str) -> StudyConfig:
     listed = _listed(network)
     cut_points, left_out = _cut_points(data, model, listed, methods)
     attack = cast(AttackConfig, built["attack"])
-    _check_suite(attack, data.private)
+    _check_suite(data, attack)
     spaces = {
         name: _resolve(SPACES[name], network, given, cut_points) for name, given in methods.items()
     }
@@ -265,9 +265,9 @@ def _check_baselines(
             raise ConfigError(f"study.baselines: {reason}")
 
 
-def _check_suite(attack: AttackConfig, private: Iterable[str]) -> None:
+def _check_suite(data: DataConfig, attack: AttackConfig) -> None:
     try:
-        resolve_attackers(attack.suite, tuple(private))
+        resolve_attackers(attack.suite, Circumstances.of(data, attack))
     except ValueError as error:
         raise ConfigError(str(error)) from error
 

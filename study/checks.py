@@ -13,6 +13,7 @@ from study.tasks import check_batch_sizes, check_tasks
 from study.tracking import Client, connect, has_study, study_artifact
 from trainables.data.dataset import check_source
 from trainables.data.source import DataError
+from trainables.identity import check_identity
 from trainables.nets.perceptual import check_vgg16_weights
 
 DATA_FILE = "data.json"
@@ -36,6 +37,10 @@ def check_inputs(config: StudyConfig) -> None:
             check_vgg16_weights(config.model.perceptual_weights)
         except ValueError as error:
             raise ConfigError(str(error)) from error
+    try:
+        check_identity(config.attack)
+    except ValueError as error:
+        raise ConfigError(f"attack.identity_weights: {error}") from error
 
 
 def open_tracking(places: Places) -> Client:
@@ -93,12 +98,12 @@ def check_same_data(places: Places, client: Client, data: Mapping[str, Any], res
     before = read_json(places.folder.root / DATA_FILE)
     if before is None:
         before = _parse(study_artifact(client, places.folder.name, DATA_FILE))
-    for name in ("content_hash", "splits_hash"):
+    for name in ("content_hash", "splits_hash", "extra_hash"):
         was = (before or {}).get(name)
-        if was is not None and was != data[name]:
+        if was is not None and was != data.get(name):
             raise ConfigError(
                 f"--resume: the data of {places.folder.name!r} have changed since it was started "
-                f"({name}: was {was}, now {data[name]}); bring the files back as they were, or "
+                f"({name}: was {was}, now {data.get(name)}); bring the files back as they were, or "
                 "choose another study.name"
             )
 

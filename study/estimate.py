@@ -13,7 +13,7 @@ from study.jobs import JobFactory
 from study.progress import Plan
 from study.sweep import num_cores
 from trainables.attackers.base import Target
-from trainables.attackers.suite import build_attacker
+from trainables.attackers.suite import build_attacker, named_attacker
 from trainables.data.batches import Batch
 from trainables.data.sources import make_source
 from trainables.encodings import CodeBatch
@@ -103,24 +103,37 @@ def _time_rounds(config: StudyConfig, point: Mapping[str, Value]) -> tuple[float
 
 
 def _time_attacks(config: StudyConfig, jobs: JobFactory) -> float:
-    """Seconds for one step of every attacker of the suite."""
+    """Seconds for one step of every attacker of the suite, fewer for those of a small budget."""
     data, size = config.data, config.attack.batch_size
     spec = code_spec(config.model, data.height, data.width)
     names = data.private
     target = Target(
         spec, config.model, data.height, data.width, tuple(range(len(names))), names,
-        tuple(0.5 for _ in names), torch.device("cpu"), _perceptual(),
+        tuple(0.5 for _ in names), torch.device("cpu"), _perceptual(), features=_features,
     )  # fmt: skip
+    images = _images(config, size)
     batch = CodeBatch(
         torch.randn(size, *spec.shape),
-        _images(config, size),
+        images,
         torch.zeros(size, max(1, len(names))),
+        torch.arange(size),
+        _features(images),
     )
     total = 0.0
-    for settings in jobs.suite.attackers.values():
+    for name, settings in jobs.suite.attackers.items():
+        if named_attacker(name).white_box:
+            continue  # does not train, and tries few images
         attacker = build_attacker(dict(settings), target)
-        total += _time(lambda attacker=attacker: attacker.train_step(batch))  # type: ignore[misc]
+        seconds = _time(lambda attacker=attacker: attacker.train_step(batch))  # type: ignore[misc]
+        budget = named_attacker(name).budget
+        share = 1.0 if budget is None else budget / (config.attack.max_steps * STEPS_SHARE)
+        total += min(1.0, share) * seconds
     return total
+
+
+def _features(images: Tensor) -> Tensor:
+    """Features of Φ's size, in its place: they are computed before any attack."""
+    return images.flatten(1)[:, :128]
 
 
 def _time(work: Callable[[], object]) -> float:

@@ -13,7 +13,14 @@ from search_spaces import CUT_POINT, SPACES, Value
 from study.config import StudyConfig
 from study.folder import StudyFolder
 from study.naming import is_cut, run_name
-from trainables.attackers.suite import SUITE_VERSION, resolve_attackers
+from trainables.attackers.suite import (
+    SUITE_VERSION,
+    Circumstances,
+    named_attacker,
+    resolve_attackers,
+    scale_of,
+)
+from trainables.frozen import PLANTED
 from trainables.nets.config import DEFAULT_CUTS, ModelConfig
 from trainables.protectors import PROTECTORS
 from trainables.seeding import config_hash, derive_seed, file_hash
@@ -23,6 +30,11 @@ JobKind = Literal["protect", "attack", "reference"]
 Role = Literal["undefended", "labels", "baseline", "searched"]
 REFERENCES = ("constant", "identity")
 """The stand-ins for an encoder that give each attacker's floor and ceiling."""
+ATTACKERS_ALONE = {"extra_public", "extra_images"}
+"""Settings of the data that the attacker alone has to do with."""
+NO_GRADIENTS = ("labels", "noise")
+"""Encoders that a white-box attacker cannot follow: there is no gradient, or it is never the same.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,7 @@ class Job:
     Attributes:
         key: Its identity; the name of its files.
         kind: Whether it trains an encoder, attacks one, or measures a floor or ceiling.
-        encoder_id: The encoder it is about; `constant` or `identity` for a reference.
+        encoder_id: The encoder it is about; `constant`, `identity` or `planted` for a reference.
         config: What the trial is built from.
         label: A few words for a person.
         attackers: Labels of the attackers it carries.
@@ -79,13 +91,15 @@ class JobFactory:
         self.config = config
         self.folder = folder
         self._data = data
+        circumstances = Circumstances.of(config.data, config.attack)
         attackers = {
             attacker.name: attacker.model_dump(mode="json")
-            for attacker in resolve_attackers(config.attack.suite, config.data.private)
+            for attacker in resolve_attackers(config.attack.suite, circumstances)
         }
         self.suite = Suite(attackers, config.attack.seeds, config.attack.group)
-        weights = config.model.perceptual_weights
-        self._weights_hash = None if weights is None else file_hash(weights)
+        self._scales = list(dict.fromkeys(scale_of(name) for name in attackers))
+        weights = config.model.perceptual_weights, config.attack.identity_weights
+        self._hashes = [None if path is None else file_hash(path) for path in weights]
 
     def searched(self, point: Mapping[str, Value]) -> Job:
         """The trial that trains the encoder of a point of the search space."""
@@ -122,8 +136,11 @@ class JobFactory:
             has_in_loop: Whether it has an in-loop adversary; the first trial evaluates it.
         """
         jobs: list[Job] = []
+        names = list(self.suite.attackers)
+        if protect.config["protector"]["name"] in NO_GRADIENTS:
+            names = [name for name in names if not named_attacker(name).white_box]
         for seed in range(self.suite.num_seeds):
-            for labels in self.suite.chunks(list(self.suite.attackers)):
+            for labels in self.suite.chunks(names):
                 config = {
                     "encoder": str(self.folder.encoder(protect.encoder_id) / "encoder.pt"),
                     "model": protect.config["model"],
@@ -139,16 +156,16 @@ class JobFactory:
         """The trials that measure floors and ceilings.
 
         Args:
-            missing: (constant or identity, attacker, seed) of those to be measured.
+            missing: (constant, identity or planted, attacker, seed) of those to be measured.
         """
         jobs: list[Job] = []
-        for which in REFERENCES:
+        for which in (*REFERENCES, PLANTED):
             for seed in range(self.suite.num_seeds):
-                wanted = [name for name in self.suite.attackers if (which, name, seed) in missing]
+                wanted = [name for name in self._scales if (which, name, seed) in missing]
                 for labels in self.suite.chunks(wanted):
                     config = {
                         "encoder": which,
-                        "model": self._reference_model(),
+                        "model": self._reference_model(which),
                         "output": str(self._pictures(which, seed)),
                         "in_loop": False,
                         # Not of the study's seed: references serve every study on this data.
@@ -159,10 +176,16 @@ class JobFactory:
         return jobs
 
     def all_references(self) -> set[tuple[str, str, int]]:
-        """Every (constant or identity, attacker, seed) the study needs."""
+        """Every (constant, identity or planted, attacker, seed) the study needs.
+
+        The planted attributes are for the attackers of attributes, once: a check of health.
+        """
         seeds = range(self.suite.num_seeds)
-        names = self.suite.attackers
-        return {(which, name, seed) for which in REFERENCES for name in names for seed in seeds}
+        ends = {
+            (which, name, seed) for which in REFERENCES for name in self._scales for seed in seeds
+        }
+        inferring = [name for name in self._scales if named_attacker(name).kind == "attribute"]
+        return ends | {(PLANTED, name, 0) for name in inferring}
 
     def reference_key(self, which: str, attacker: str, seed: int) -> str:
         """Identity of a floor or ceiling: data, attacker, attack settings, seed."""
@@ -171,8 +194,9 @@ class JobFactory:
             {
                 "which": which,
                 "data": {name: self._data[name] for name in names},
-                "model": self._by_content(self._reference_model()),
-                "attacker": self.suite.attackers[attacker],
+                "extra": self._extra_identity([attacker]),
+                "model": self._by_content(self._reference_model(which)),
+                "attacker": named_attacker(attacker).model_dump(mode="json"),
                 "attack": self._attack_settings(),
                 "seed": seed,
             }
@@ -181,7 +205,7 @@ class JobFactory:
     def _protect(self, model: ModelConfig, protector: Settings) -> Job:
         model = _one_name(model, is_cut(protector.model_dump()["name"]))
         settings = {
-            "data": self.config.data.model_dump(mode="json"),
+            "data": self.config.data.model_dump(mode="json", exclude=ATTACKERS_ALONE),
             "model": model.model_dump(mode="json"),
             "protector": protector.model_dump(mode="json"),
         }
@@ -212,9 +236,10 @@ class JobFactory:
         config: dict[str, Any],
         label: str,
     ) -> Job:
-        attackers = [self.suite.attackers[name] for name in labels]
+        attackers = [named_attacker(name).model_dump(mode="json") for name in labels]
         identity = {
             "data": self._data_identity(),
+            "extra": self._extra_identity(labels),
             "attack": self._attack_settings(),
             "attackers": attackers,
             "model": self._by_content(config["model"]),
@@ -234,14 +259,22 @@ class JobFactory:
         return Job(key, kind, encoder_id, full, label, labels, seed)
 
     def _data_identity(self) -> dict[str, Any]:
-        """What is measured on: its settings and its content, wherever the files lie."""
-        settings = self.config.data.model_dump(mode="json", exclude={"root"})
+        """What is measured on: its settings and its content, wherever the files lie.
+
+        Without the extra images: they are the attacker's, and no encoder depends on them.
+        """
+        settings = self.config.data.model_dump(mode="json", exclude={"root", *ATTACKERS_ALONE})
         hashes = {name: self._data[name] for name in ("content_hash", "splits_hash")}
         return {**settings, **hashes}
 
+    def _extra_identity(self, attackers: Sequence[str]) -> str | None:
+        """The extra images' content, where an attacker uses them."""
+        used = any(named_attacker(name).extra for name in attackers)
+        return str(self._data["extra_hash"]) if used else None
+
     def _by_content(self, model: Mapping[str, Any]) -> dict[str, Any]:
         """A model's settings with what the weights are in the place of where they lie."""
-        return {**model, "perceptual_weights": self._weights_hash}
+        return {**model, "perceptual_weights": self._hashes[0]}
 
     def _pictures(self, encoder_id: str, seed: int) -> Path:
         """Folder of an encoder's reconstructions; repetitions must not overwrite the first."""
@@ -252,11 +285,17 @@ class JobFactory:
         """What of the attack's settings an attacker's result depends on."""
         settings = self.config.attack.model_dump(mode="json")
         kept = {k: v for k, v in settings.items() if k not in {"suite", "group", "seeds"}}
+        kept["identity_weights"] = self._hashes[1]
         return {**kept, "suite_version": SUITE_VERSION}
 
-    def _reference_model(self) -> dict[str, Any]:
-        """The network attackers are shaped after on references: no cut is made there."""
+    def _reference_model(self, which: str) -> dict[str, Any]:
+        """The network attackers are shaped after on references.
+
+        The planted attributes stand in a code like those of the study; elsewhere no cut is made.
+        """
         fixed = self.config.model.model_dump(mode="json")
+        if which == PLANTED:
+            return fixed
         plain = ModelConfig().model_dump(mode="json")
         return {
             **fixed,

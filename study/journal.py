@@ -18,6 +18,8 @@ from study.logged import (
     MAX_TAG,
     attack_curve,
     attack_metrics,
+    attack_params,
+    attack_tags,
     encoder_metrics,
     encoder_params,
     reference_metrics,
@@ -26,7 +28,7 @@ from study.logged import (
 from study.records import EncoderRecord, Result
 from study.tracking import Key, Runs
 from study.verification import AttackFigures
-from trainables.attackers.suite import IN_LOOP_NAMES
+from trainables.attackers.in_loop import IN_LOOP_NAMES
 
 REFERENCE_ROLES = {"constant": "floor", "identity": "ceiling"}
 STUDY: Key = ("study", "", "", "")
@@ -145,6 +147,10 @@ class Journal:
     def warn(self, message: str) -> None:
         """Warnings are for the terminal."""
 
+    def note(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Keeps facts about the study as a JSON artifact of its run."""
+        self._runs.text(self._study, json.dumps(dict(facts), indent=1), name)
+
     def keep(self, path: Path) -> None:
         """Keeps a file with the study run, if it is there."""
         if path.is_file():
@@ -212,7 +218,7 @@ class Journal:
         if self._runs.is_complete(("attack", trial, attacker, str(seed))):
             return
         tags = {
-            "saturated": str(bool(result["saturated"])).lower(),
+            **attack_tags(result),
             "status": "finished",
             # An attack that failed and was tried again has none any more.
             "reason": "",
@@ -220,7 +226,8 @@ class Journal:
         key = self._attack_run(encoder_id, trial, attacker, seed, tags)
         run = self._runs.id(key)
         assert run is not None
-        self._runs.log(run, {}, attack_metrics(result, figures), attack_curve(result))
+        metrics, curve = attack_metrics(result, figures), attack_curve(result)
+        self._runs.log(run, attack_params(result), metrics, curve)
         self._runs.end(key, "FINISHED")
 
     def _conclude(self, record: EncoderRecord, run: str, mlflow_status: str) -> None:
@@ -248,7 +255,12 @@ class Journal:
     def _pictures(self, run: str, record: EncoderRecord) -> None:
         """Keeps the strips of images, and a grid of them: originals, then one row per attacker."""
         folder = self._folder.encoder(record.encoder_id)
-        labels = dict.fromkeys(str(result["attacker"]) for _, result in record.results())
+        # Of the strength ladder the strongest: a strip per rung would hide the rest.
+        labels = dict.fromkeys(
+            str(result["attacker"])
+            for _, result in record.results()
+            if result.get("counts", True) or result.get("white_box", False)
+        )
         names = [("original", "originals"), *((label, label) for label in labels)]
         rows = [(label, folder / f"{name}.png") for label, name in names]
         rows = [(label, path) for label, path in rows if path.is_file()]

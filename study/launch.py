@@ -5,10 +5,9 @@ import logging
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from filelock import FileLock, Timeout
 from rich.console import Console
@@ -24,6 +23,7 @@ from study.checks import (
 )
 from study.config import StudyConfig
 from study.errors import ConfigError
+from study.faces import check_people, prepare_identity
 from study.folder import StudyFolder, write_json
 from study.jobs import JobFactory
 from study.journal import Journal
@@ -46,7 +46,7 @@ from study.tasks import check_batch_sizes
 from study.tracking import Runs, impatient
 from study.trial import TrialFactory, make_trial
 from trainables.checkpoint import write_text
-from trainables.data.dataset import load_dataset
+from trainables.data.dataset import Dataset, load_dataset
 from trainables.data.source import DataError
 
 
@@ -161,7 +161,10 @@ def _run_locked(
     cpus, gpus = cluster_resources()
     check_nodes(config.resources, node_resources())
     check_shared(folder.results)
-    data = _prepare_data(config, places, console)
+    dataset = _prepare_data(config, places, console)
+    data = dataset.describe()
+    check_people(config, dataset)
+    faces = prepare_identity(config, dataset, folder.cache, console)
     check_same_data(places, client, data, options.resume)
     write_text(config.to_yaml(), folder.config)
     write_json(dict(data), folder.root / DATA_FILE)
@@ -177,6 +180,8 @@ def _run_locked(
     proposals = Proposals(config, places.storage)
     runs = Runs(client, folder.name, folder.results / "mlartifacts" / folder.name)
     journal = Journal(runs, config, folder, data)
+    if faces:
+        journal.note("identity.json", faces)
     num_references = len(ReferenceScores(jobs, folder).waiting)
     plan = make_plan(config, jobs, max_concurrent(config, cpus, gpus), num_references)
     console.print(
@@ -222,7 +227,7 @@ def make_plan(
     return Plan(config.study.num_encoders + labels, attacks, references, concurrent)
 
 
-def _prepare_data(config: StudyConfig, places: Places, console: Console) -> Mapping[str, Any]:
+def _prepare_data(config: StudyConfig, places: Places, console: Console) -> Dataset:
     """Builds or verifies the image store once, before any trial opens it."""
 
     def report(done: int, total: int) -> None:
@@ -244,8 +249,13 @@ def _prepare_data(config: StudyConfig, places: Places, console: Console) -> Mapp
             f"{about['num_skipped']} of {total} images are unreadable and left out",
             highlight=False,
         )
+    if about.get("num_extra_skipped"):
+        console.print(
+            f"{about['num_extra_skipped']} extra images are unreadable and left out",
+            highlight=False,
+        )
     check_batch_sizes(config, about["split_sizes"])  # smaller by the images that are unreadable
-    return about
+    return dataset
 
 
 def _conclude(search: VerifiedSearch, journal: Journal, places: Places, console: Console) -> int:
@@ -262,9 +272,20 @@ def _conclude(search: VerifiedSearch, journal: Journal, places: Places, console:
         say("--resume tries again what failed; what diverged would do so again")
     for encoder in search.collapsed:
         say(f"collapsed, and so neither attacked nor on the frontier: {encoder}")
+    health = search.health
+    unwell = () if health is None else health.failures
+    if unwell:
+        say("the attackers are not well, so that the leakages of this study prove nothing:")
+    for check in unwell:
+        say(
+            f"  {check.check} of {check.attacker}: {check.value:.3f}, needed {check.needed}"
+            f" ({check.note})"
+        )
     if search.num_not_started:
         say(f"not started: {search.num_not_started} encoders; --resume goes on with them")
     try:
+        if health is not None:
+            journal.note("health.json", health.dump())
         journal.set_status("finished")
         report, summary = rebuild(folder.name, folder.results, places.tracking)
         write_json(json.loads(json.dumps(summary)), folder.root / "summary.json")
@@ -284,4 +305,4 @@ def _conclude(search: VerifiedSearch, journal: Journal, places: Places, console:
         return 1
     counts = f"{summary['num_verified']} encoders verified, {summary['frontier_size']} of them on"
     say(f"{counts} the frontier; report: {report}")
-    return 1 if failures else 0
+    return 1 if failures or unwell else 0

@@ -9,7 +9,8 @@ from study.config import StudyConfig
 from study.naming import is_cut
 from study.records import EncoderRecord, Result
 from study.verification import AttackFigures
-from trainables.attackers.suite import IN_LOOP_NAMES, SUITE_VERSION
+from trainables.attackers.in_loop import IN_LOOP_NAMES
+from trainables.attackers.suite import SUITE_VERSION
 
 MAX_TAG = 5000
 """Characters of a reason that are kept; MLflow's limit for a tag is 8,000."""
@@ -29,6 +30,7 @@ def study_params(config: StudyConfig) -> dict[str, Any]:
         "num_encoders": config.study.num_encoders,
         "suite": suite if isinstance(suite, str) else ",".join(suite),
         "suite_version": SUITE_VERSION,
+        "identity_model": config.attack.identity_model,
         "sampler": config.study.sampler,
         "seed": config.study.seed,
     }
@@ -77,6 +79,8 @@ def encoder_metrics(record: EncoderRecord) -> dict[str, float]:
             "converged": protected.get("converged"),
         }
     )
+    for result in record.attacked.values():
+        metrics |= {f"codes/{k}": v for k, v in numbers(result.get("codes", {})).items()}
     seconds = [result.get("seconds") for result in record.attacked.values()]
     metrics["seconds/attack"] = float(sum(value for value in seconds if value))
     verdict = record.verdict
@@ -111,6 +115,7 @@ def attack_metrics(result: Result, figures: AttackFigures | None) -> dict[str, f
         "steps": result["steps"],
         "seconds": result["seconds"],
         "num_public": result["num_public"],
+        "num_train": result.get("num_train"),
         **result["metrics"],
     }
     if figures is not None:
@@ -121,6 +126,32 @@ def attack_metrics(result: Result, figures: AttackFigures | None) -> dict[str, f
             "ceiling": figures.ceiling,
         }
     return numbers(values)
+
+
+def attack_tags(result: Result) -> dict[str, str]:
+    """What an attacker is after, what it sees, and whether it counts for the worst leakage."""
+    return {
+        "attack_kind": str(result["kind"]),
+        "counts": str(bool(result.get("counts", True))).lower(),
+        "threat": "white_box" if result.get("white_box") else "black_box",
+        "saturated": str(bool(result["saturated"])).lower(),
+    }
+
+
+def attack_params(result: Result) -> dict[str, Any]:
+    """How strong an attacker was made; nothing of an in-loop adversary."""
+    settings = result.get("settings") or {}
+    params: dict[str, Any] = {f"attack_{k}": settings[k] for k in STRENGTH if settings.get(k)}
+    if "mu1" in settings and "loss" in settings:
+        terms = [str(settings["loss"])]
+        terms += ["gan"] if settings["mu1"] else []
+        terms += ["perceptual"] if settings["mu2"] else []
+        params["attack_loss"] = "+".join(terms)
+    return params
+
+
+STRENGTH = ("data", "extra", "budget", "capacity", "architecture")
+"""Settings of an attacker that are steps of the strength ladder."""
 
 
 def attack_curve(result: Result) -> list[tuple[str, int, float]]:

@@ -1,8 +1,12 @@
-"""Floors and ceilings: which are known, which are still to be measured, what they mean."""
+"""Floors and ceilings: which are known, which are still to be measured, what they mean.
+
+The attackers' health is measured with them, on an encoder with planted attributes.
+"""
 
 from collections import deque
 
 from study.folder import StudyFolder, read_json, write_json
+from study.health import Health, examine
 from study.jobs import REFERENCES, Job, JobFactory
 from study.records import Result
 from study.verification import AttackFigures, figures_of
@@ -18,7 +22,7 @@ class ReferenceScores:
         folder: Its files.
 
     Attributes:
-        known: (constant or identity, attacker, seed) → that attacker's result.
+        known: (constant, identity or planted, attacker, seed) → that attacker's result.
         waiting: The trials that measure what is not known yet; none of them has been started.
     """
 
@@ -44,6 +48,11 @@ class ReferenceScores:
             key = self._jobs.reference_key(job.encoder_id, label, job.seed)
             write_json(dict(entry), self._folder.reference(key))
             self.known[job.encoder_id, label, job.seed] = entry
+
+    def health(self) -> Health:
+        """Whether the attackers are well, once nothing is missing."""
+        suite = self._jobs.config.attack.suite
+        return examine(suite if isinstance(suite, str) else ", ".join(suite), self.known)
 
     def figures(self) -> dict[str, list[AttackFigures]]:
         """`constant` and `identity` → every attacker, once nothing is missing."""

@@ -17,6 +17,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from study.folder import StudyFolder, read_json
+from study.health import Health
 from study.jobs import Job, JobFactory
 from study.ledger import Ledger
 from study.proposals import Proposals
@@ -96,6 +97,11 @@ class VerifiedSearch(Searcher):
     def collapsed(self) -> list[str]:
         """The encoders that collapsed, one line each; they are no failures."""
         return self._ledger.collapsed
+
+    @property
+    def health(self) -> Health | None:
+        """Whether the attackers are well; None as long as a floor or ceiling is missing."""
+        return None if self._references.missing else self._references.health()
 
     @property
     def num_not_started(self) -> int:

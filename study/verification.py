@@ -1,7 +1,8 @@
 """From the scores of all attackers of one encoder to its verified leakage.
 
 The worst attacker is chosen on the selection split and reported on the test split. The in-loop
-adversaries are attackers too: worst leakage is never below what any of them reaches.
+adversaries are attackers too: worst leakage is never below what any of them reaches. Attackers that
+were weakened on purpose, or that see the encoder's gradients, are measured and do not count.
 """
 
 import math
@@ -9,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trainables.attackers.suite import IN_LOOP, IN_LOOP_ATTRIBUTE, IN_LOOP_NAMES
+from trainables.attackers.in_loop import IN_LOOP, IN_LOOP_ATTRIBUTE, IN_LOOP_NAMES
+from trainables.attackers.suite import scale_of
 from trainables.metrics import leakage
 
 References = Mapping[tuple[str, str, int], Mapping[str, Any]]
-"""(constant or identity, attacker, seed) → that attacker's result."""
+"""(constant, identity or planted, attacker, seed) → that attacker's result."""
 NEAREST = {IN_LOOP: ("reconstruction", "decoder"), IN_LOOP_ATTRIBUTE: ("attribute", "attribute")}
 """Kind of each in-loop adversary, and the retrained attacker that is nearest to it."""
 
@@ -27,7 +29,8 @@ class AttackFigures:
         seed: Number of the repetition, from 0.
         result: What the trial reported.
         floor: Its test score on a constant encoder.
-        ceiling: Its test score on the identity encoder.
+        ceiling: The best test score on the identity encoder of an attacker after the same thing,
+            chosen on selection.
         leakage_test: Leakage of the test score; None where floor and ceiling do not differ.
         leakage_selection: Leakage of the selection score; None likewise.
         problem: Why there is no leakage; empty if there is.
@@ -47,6 +50,11 @@ class AttackFigures:
         """Whether it stopped because it had learned all it could."""
         return bool(self.result["saturated"])
 
+    @property
+    def counts(self) -> bool:
+        """Whether it is one of the black-box suite, of which the worst is sought."""
+        return bool(self.result.get("counts", True))
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -58,9 +66,9 @@ class Verdict:
         worst_selection: Its leakage there; what the search is told.
         worst_leakage: Its leakage on the test split, or an in-loop adversary's if that is higher.
         by_attacker: Test leakage per label, of the seed that leaks most on selection.
-        saturated: Whether every retrained attacker saturated.
-        by_kind: Test leakage, per kind (`reconstruction`, `attribute`), of the retrained attacker
-            of that kind that leaks most on selection.
+        saturated: Whether every retrained attacker that counts saturated.
+        by_kind: Test leakage, per kind (`reconstruction`, `attribute`, `feature`, `identity`), of
+            the retrained attacker of that kind that leaks most on selection.
         gaps: Per kind, that leakage minus the in-loop adversary's of the same kind; only kinds with
             an in-loop adversary.
         saturation_gap: The largest of them; None without an in-loop adversary.
@@ -86,8 +94,10 @@ def figures_of(
 ) -> list[AttackFigures]:
     """Sets each (seed, result) against its floor and ceiling.
 
-    An in-loop adversary is normalised by the references of the retrained attacker nearest to it:
-    `decoder` or `attribute`, or any of the same kind where the suite has none of that name.
+    The floor is the attacker's own score on a constant encoder; the ceiling the score on the
+    identity encoder of the best attacker after the same thing. An in-loop adversary is normalised
+    by the references of the retrained attacker nearest to it: `decoder` or `attribute`, or any of
+    the same kind where the suite has none of that name.
     """
     return [_figures(seed, result, references) for seed, result in results]
 
@@ -100,15 +110,12 @@ def judge(figures: Sequence[AttackFigures]) -> Verdict:
     """
     measured = [f for f in figures if f.leakage_selection is not None]
     notes = tuple(dict.fromkeys(f.problem for f in figures if f.problem))
-    if all(f.attacker in IN_LOOP_NAMES for f in measured):
+    if all(f.attacker in IN_LOOP_NAMES or not f.counts for f in measured):
         raise ValueError("no attacker's leakage can be measured: " + "; ".join(notes))
-    best_seed: dict[str, AttackFigures] = {}
-    for figure in measured:
-        known = best_seed.get(figure.attacker)
-        if known is None or _selection(figure) > _selection(known):
-            best_seed[figure.attacker] = figure
+    every = _best_seeds(measured)
+    by_attacker = {label: _test(figure) for label, figure in every.items()}
+    best_seed = {label: figure for label, figure in every.items() if figure.counts}
     worst = max(best_seed.values(), key=_selection)
-    by_attacker = {label: _test(figure) for label, figure in best_seed.items()}
     retrained = [f for f in best_seed.values() if f.attacker not in IN_LOOP_NAMES]
     by_kind = {
         kind: _test(max((f for f in retrained if _kind(f) == kind), key=_selection))
@@ -122,13 +129,23 @@ def judge(figures: Sequence[AttackFigures]) -> Verdict:
         worst_selection=_selection(worst),
         worst_leakage=max(_test(worst), *in_loop.values(), 0.0),
         by_attacker=by_attacker,
-        saturated=all(f.saturated for f in figures if f.attacker not in IN_LOOP_NAMES),
+        saturated=all(f.saturated for f in figures if f.counts and f.attacker not in IN_LOOP_NAMES),
         by_kind=by_kind,
         gaps=gaps,
         saturation_gap=max(gaps.values(), default=None),
         num_public=max(int(f.result["num_public"]) for f in measured),
         notes=notes,
     )
+
+
+def _best_seeds(figures: Sequence[AttackFigures]) -> dict[str, AttackFigures]:
+    """Of each attacker the seed that leaks most on selection."""
+    best: dict[str, AttackFigures] = {}
+    for figure in figures:
+        known = best.get(figure.attacker)
+        if known is None or _selection(figure) > _selection(known):
+            best[figure.attacker] = figure
+    return best
 
 
 def _figures(seed: int, result: Mapping[str, Any], references: References) -> AttackFigures:
@@ -156,9 +173,29 @@ def _references(label: str, seed: int, references: References, split: str) -> tu
         if not names:
             return math.nan, math.nan
         label = names[0]
-    floor = references[("constant", label, seed)][split]
-    ceiling = references[("identity", label, seed)][split]
-    return float(floor), float(ceiling)
+    label = scale_of(label)
+    floor = float(references[("constant", label, seed)][split])
+    return floor, _ceiling(label, seed, references, split)
+
+
+def _ceiling(label: str, seed: int, references: References, split: str) -> float:
+    """What can be known of the image itself: the best of all attackers after the same thing.
+
+    A linear attacker reads less from pixels than from the codes of a network. Set against its own
+    ceiling it would seem to learn all there is where it learned little.
+    """
+    own = references[("identity", label, seed)]
+    peers = [
+        result
+        for (which, _, number), result in references.items()
+        if (which, number) == ("identity", seed) and _aim(result) == _aim(own)
+    ]
+    return float(max(peers, key=lambda result: float(result["selection"]))[split])
+
+
+def _aim(result: Mapping[str, Any]) -> tuple[str, str | None]:
+    """What an attacker is after: its kind, and the attribute that it infers alone."""
+    return str(result["kind"]), (result.get("settings") or {}).get("only")
 
 
 def _kind(figure: AttackFigures) -> str:

@@ -53,7 +53,8 @@ result = trial.step()
 while not result["done"]:
     result = trial.step()
 assert result["status"] == "finished", result
-attack = AttackConfig(batch_size=8, evaluate_every=2, max_steps=4).model_dump(mode="json")
+rule = AttackConfig(batch_size=8, evaluate_every=2, min_steps=0, max_steps=4)
+attack = rule.model_dump(mode="json")
 result = AttackTrial({
     **common, "attack": attack, "attackers": [ATTACKERS["decoder"].model_dump(mode="json")],
     "encoder": root + "/e/encoder.pt", "output": root + "/a", "in_loop": True,

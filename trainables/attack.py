@@ -3,36 +3,34 @@
 Pure PyTorch, like `protect.py`. The attackers of one trial share its encoding pass.
 """
 
-import functools
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from trainables.attackers.base import Attacker, Kind, Target
+from trainables import people
+from trainables.attackers.attribute import AttributeAttacker
+from trainables.attackers.base import Attacker, AttackerConfig, Reconstructor, Target
 from trainables.attackers.config import AttackConfig
-from trainables.attackers.decoder import DecoderAttacker
-from trainables.attackers.suite import (
-    ATTACKERS,
-    IN_LOOP,
-    IN_LOOP_ATTRIBUTE,
-    SUITE_VERSION,
-    build_attacker,
-)
+from trainables.attackers.in_loop import in_loop_scores
+from trainables.attackers.suite import SUITE_VERSION, build_attacker, named_attacker
 from trainables.checkpoint import load_state, save_state
 from trainables.data.tasks import TaskBatches
-from trainables.encodings import Encodings
-from trainables.frozen import load_encoder
+from trainables.encodings import Encodings, Knowledge
+from trainables.frozen import PLANTED, FrozenEncoder, load_encoder, planted_encoder
+from trainables.identity import attacker_rows, build_identity, face_features
+from trainables.nets.backbones import code_spec
 from trainables.nets.config import ModelConfig
 from trainables.nets.perceptual import build_perceptual
 from trainables.pictures import NUM_PICTURES, save_strip
 from trainables.protect import trial_dataset
 from trainables.saturation import SaturationConfig, SaturationMonitor
-from trainables.scores import Scores, attribute_scores, reconstruction_scores
+from trainables.scores import Scores
 from trainables.seeding import derive_seed
 
 
@@ -40,9 +38,10 @@ class AttackTrial:
     """Trains the attackers of one group, one after the other.
 
     Args:
-        config: `encoder` (a file, `identity` or `constant`), `attackers` (settings as JSON),
-            `attack`, `data`, `model`, `seed`, `output`, `cache`, `device`, and `in_loop`: whether
-            this trial also evaluates the in-loop adversary as it stood at the end of training.
+        config: `encoder` (a file, `identity`, `constant` or `planted`), `attackers` (settings as
+            JSON), `attack`, `data`, `model`, `seed`, `output`, `cache`, `device`, and `in_loop`:
+            whether this trial also evaluates the in-loop adversaries as they stood at the end of
+            training, and measures how far the codes tell people apart.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -51,92 +50,132 @@ class AttackTrial:
         self.device = torch.device(config.get("device", "cpu"))
         self.settings = AttackConfig(**config["attack"])
         self.output = Path(config["output"])
-        data = self.dataset.config
-        self.encoder = load_encoder(str(config["encoder"]), data.height, data.width)
-        self.encodings = Encodings(self.encoder, self.dataset, self.device)
+        self.model = ModelConfig(**config["model"])
+        self.wanted = [named_attacker(str(entry["name"])) for entry in config["attackers"]]
+        self.encoder = self._encoder()
+        cache = Path(config["cache"])
+        self.identity = build_identity(self.settings, self.dataset, cache, self.device)
+        faces = None
+        if self.identity is not None:
+            faces = face_features(self.identity, self.dataset, cache)
+        knowledge = Knowledge(attacker_rows(self.settings, self.dataset), faces)
+        self.encodings = Encodings(self.encoder, self.dataset, self.device, knowledge=knowledge)
         self.hash_before = self.encoder.hash()
         self.target = self._target()
         self.results: list[dict[str, Any]] = []
         self.seconds = 0.0
         self._start_next()
 
+    def _encoder(self) -> FrozenEncoder:
+        data, reference = self.dataset.config, str(self.config["encoder"])
+        if reference == PLANTED:
+            spec = code_spec(self.model, data.height, data.width)
+            return planted_encoder(spec, tuple(self.dataset.private_columns))
+        return load_encoder(reference, data.height, data.width)
+
     def _target(self) -> Target:
         data, dataset = self.dataset.config, self.dataset
-        model = ModelConfig(**self.config["model"])
-        wanted = [ATTACKERS[settings["name"]] for settings in self.config["attackers"]]
         perceptual = None
-        if any(config.needs_perceptual for config in wanted):
-            perceptual = build_perceptual(model, dataset, Path(self.config["cache"]), self.device)
-        public = dataset.store.labels[dataset.rows("public")][:, dataset.private_columns]
+        if any(config.needs_perceptual for config in self.wanted):
+            cache = Path(self.config["cache"])
+            perceptual = build_perceptual(self.model, dataset, cache, self.device)
+        public = dataset.store.labels[self.encodings.public_rows][:, dataset.private_columns]
         return Target(
-            self.encoder.spec,
-            model,
-            data.height,
-            data.width,
-            tuple(dataset.private_columns),
-            dataset.private_names,
-            tuple(float(rate) for rate in public.astype(np.float64).mean(axis=0)),
-            self.device,
-            perceptual,
-            dataset.num_categories,
+            spec=self.encoder.spec,
+            model=self.model,
+            height=data.height,
+            width=data.width,
+            private_columns=tuple(dataset.private_columns),
+            private_names=dataset.private_names,
+            positive_rates=tuple(float(rate) for rate in public.astype(np.float64).mean(axis=0)),
+            device=self.device,
+            perceptual=perceptual,
+            num_categories=dataset.num_categories,
+            features=None if self.identity is None else self.identity.features,
+            encode=self._differentiable(),
         )
+
+    def _differentiable(self) -> Callable[[Tensor], Tensor] | None:
+        """The encoder with its gradients, for a white-box attacker."""
+        net = self.encoder.net
+        if net is None or self.encoder.stochastic:
+            return None
+        return lambda images: self.encodings.standardise(net(images))
 
     def _start_next(self) -> None:
         """Makes the next attacker, from scratch and from its own seed."""
         self.attacker: Attacker | None = None
-        if len(self.results) >= len(self.config["attackers"]):
+        if len(self.results) >= len(self.wanted):
             return
-        settings = self.config["attackers"][len(self.results)]
-        seed = derive_seed(self.config["seed"], settings["name"])
+        config = self.wanted[len(self.results)]
+        seed = derive_seed(self.config["seed"], config.name)
         torch.manual_seed(seed)
-        self.attacker = build_attacker(dict(settings), self.target)
-        names = SaturationConfig.model_fields
-        rule = {key: value for key, value in self.settings.model_dump().items() if key in names}
+        settings = dict(self.config["attackers"][len(self.results)])
+        self.attacker = build_attacker(settings, self.target)
+        rule = {name: getattr(self.settings, name) for name in SaturationConfig.model_fields}
+        rule["max_steps"] = config.budget or self.settings.max_steps
+        rule["min_steps"] = min(rule["min_steps"], rule["max_steps"])
         self.monitor = SaturationMonitor(SaturationConfig(**rule))
-        store = self.dataset.store
-        self.batches = TaskBatches(
-            store.images,
-            store.labels,
-            self.dataset.rows("public"),
-            self.settings.batch_size,
-            seed,
-        )
+        store, rows = self.dataset.store, self._training_rows(config)
+        size = min(self.settings.batch_size, len(rows))
+        self.batches = TaskBatches(store.images, store.labels, rows, size, seed)
+        self.num_train = len(rows)
         self.flip_seed = derive_seed(seed, "flips")
         self.steps = 0
         self.attacker_seconds = 0.0
         self.best = self.attacker.weights()
+
+    def _training_rows(self, config: AttackerConfig) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The images an attacker learns from: of two shares the smaller is a part of the larger."""
+        rows = self.encodings.public_rows
+        if config.data < 1:
+            order = np.random.default_rng(len(rows)).permutation(rows)
+            rows = np.sort(order[: max(2, math.ceil(config.data * len(rows)))])
+        # An encoder that sends true labels has nothing to send for an image without any.
+        if config.extra and self.encoder.kind != "labels":
+            rows = np.concatenate([rows, self.encodings.extra_rows])
+        return rows
 
     def step(self) -> dict[str, Any]:
         """Trains the present attacker up to its next evaluation and reports."""
         if self.attacker is None:
             return self._report({}, done=True)
         start = time.perf_counter()
-        self.attacker.set_rate(self.monitor.rate)
-        rate = self.monitor.rate
-        for _ in range(min(self.settings.evaluate_every, self.settings.max_steps - self.steps)):
-            rows = self.batches.next_rows(self.attacker.task)
-            flip = np.random.default_rng([self.flip_seed, self.steps]).random(len(rows)) < 0.5
-            views = derive_seed(self.flip_seed, self.steps) if self.settings.augment else None
-            self.attacker.train_step(self.encodings.public_batch(rows, flip, views))
-            self.steps += 1
-        score = self.attacker.evaluate(self.encodings.split_batches("selection")).score
-        improved, verdict = self.monitor.update(self.steps, score)
-        if improved:
-            self.best = self.attacker.weights()
-        if verdict == "decay":
-            self.attacker.load_weights(self.best)
+        curves: dict[str, Any] = {}
+        verdict = "stop"
+        if self.attacker.trains:
+            curves, verdict = self._train(self.attacker)
         elapsed = time.perf_counter() - start
         self.seconds += elapsed
         self.attacker_seconds += elapsed
-        label = self.attacker.config.name
-        curves = {f"train/{label}": score, f"train/{label}_rate": rate, "train_step": self.steps}
         if verdict == "stop":
             self._finish_attacker()
-        done = self.attacker is None
-        return self._report(curves, done)
+        return self._report(curves, done=self.attacker is None)
+
+    def _train(self, attacker: Attacker) -> tuple[dict[str, Any], str]:
+        """Trains up to the next evaluation; returns the curves' points and what to do next."""
+        rate, budget = self.monitor.rate, self.monitor.config.max_steps
+        attacker.set_rate(rate)
+        for _ in range(min(self.settings.evaluate_every, budget - self.steps)):
+            rows = self.batches.next_rows(attacker.task)
+            flip = np.random.default_rng([self.flip_seed, self.steps]).random(len(rows)) < 0.5
+            views = derive_seed(self.flip_seed, self.steps) if self.settings.augment else None
+            batch = self.encodings.public_batch(rows, flip, views, attacker.wants_features)
+            attacker.train_step(batch)
+            self.steps += 1
+        batches = self.encodings.split_batches("selection", attacker.wants_features)
+        score = attacker.monitor(batches)
+        improved, verdict = self.monitor.update(self.steps, score)
+        if improved:
+            self.best = attacker.weights()
+        if verdict == "decay":
+            attacker.load_weights(self.best)
+        label = attacker.config.name
+        curves = {f"train/{label}": score, f"train/{label}_rate": rate, "train_step": self.steps}
+        return curves, verdict
 
     def _report(self, curves: dict[str, Any], done: bool) -> dict[str, Any]:
-        total = len(self.config["attackers"])
+        total = len(self.wanted)
         part = 0.0 if self.attacker is None else self.steps / self.settings.max_steps
         report: dict[str, Any] = {
             **curves,
@@ -147,27 +186,41 @@ class AttackTrial:
         if done:
             report |= {"status": "finished", "reason": "", "suite_version": SUITE_VERSION}
             report["results"] = [*self._in_loop_results(), *self.results]
+            report["codes"] = self._people_figures()
         return report
 
     def _finish_attacker(self) -> None:
-        """Restores the best weights, scores them on test, and goes on to the next attacker."""
-        assert self.attacker is not None
+        """Restores the best weights, scores them on both splits, and goes on to the next."""
+        attacker = self.attacker
+        assert attacker is not None
         start = time.perf_counter()
-        self.attacker.load_weights(self.best)
-        test = self.attacker.evaluate(self.encodings.split_batches("test"))
-        config = self.attacker.config
+        attacker.load_weights(self.best)
+        selection, test = (
+            attacker.evaluate(self.encodings.split_batches(split, attacker.wants_features))
+            for split in ("selection", "test")
+        )
+        more: dict[str, float] = {}
+        if isinstance(attacker, AttributeAttacker):
+            more = attacker.information(
+                *(self.encodings.split_batches(split) for split in ("selection", "test"))
+            )
         strip = None
-        if isinstance(self.attacker, DecoderAttacker):
-            strip = self._save_strip(config.name, self.attacker.reconstruct)
+        if isinstance(attacker, Reconstructor):
+            strip = self._save_strip(attacker.config.name, attacker.reconstruct)
         elapsed = time.perf_counter() - start
         self.seconds += elapsed
         self.results.append(
             self._result(
-                config.name,
-                config.kind,
-                self.monitor.best,
+                attacker.config.name,
+                attacker.config.kind,
+                selection,
                 test,
-                saturated=self.monitor.saturated,
+                more,
+                settings=attacker.config.model_dump(mode="json"),
+                counts=attacker.config.counts,
+                white_box=attacker.config.white_box,
+                num_train=self.num_train,
+                saturated=self.monitor.saturated or not attacker.trains,
                 steps=self.steps,
                 seconds=self.attacker_seconds + elapsed,
                 curve=[list(point) for point in self.monitor.curve],
@@ -177,7 +230,13 @@ class AttackTrial:
         self._start_next()
 
     def _result(
-        self, name: str, kind: str, selection: float, test: Scores, **more: Any
+        self,
+        name: str,
+        kind: str,
+        selection: Scores,
+        test: Scores,
+        figures: Mapping[str, float],
+        **more: Any,
     ) -> dict[str, Any]:
         hash_after = self.encoder.hash()
         if hash_after != self.hash_before:
@@ -189,78 +248,70 @@ class AttackTrial:
             "attacker": name,
             "kind": kind,
             "seed": self.config["seed"],
-            "selection": selection,
+            "selection": selection.score,
             "test": test.score,
-            "metrics": test.metrics,
-            "num_public": len(self.dataset.rows("public")),
+            "metrics": {**test.metrics, **self._worst(test), **figures},
+            "num_public": len(self.encodings.public_rows),
             "encoder_hash_before": self.hash_before,
             "encoder_hash_after": hash_after,
             **more,
+        }
+
+    def _worst(self, scores: Scores) -> dict[str, float]:
+        """The score of the tenth of images, and of people, who leak most."""
+        if scores.per_image is None:
+            return {}
+        who = self.encodings.people("test")[: len(scores.per_image)]
+        return {
+            "worst_decile": people.worst_decile(scores.per_image),
+            "worst_decile_people": people.worst_decile_people(scores.per_image, who),
         }
 
     def _in_loop_results(self) -> list[dict[str, Any]]:
         """Scores the in-loop adversaries as they stood at the end of training; none is trained."""
         if not self.config.get("in_loop", False):
             return []
-        in_loop, results = self.encoder.in_loop, []
-        if in_loop.decoder is not None:
-            results.append(self._in_loop_decoder(in_loop.decoder))
-        if in_loop.classifier is not None:
-            results.append(self._in_loop_classifier(in_loop.classifier))
+        results = []
+        for work in in_loop_scores(self.encoder.in_loop, self.encodings, self.target):
+            start = time.perf_counter()
+            own = work()
+            rebuild = own.reconstruct
+            strip = None if rebuild is None else self._save_strip(own.name, rebuild)
+            results.append(
+                self._result(
+                    own.name,
+                    own.kind,
+                    own.selection,
+                    own.test,
+                    {},
+                    counts=True,
+                    white_box=False,
+                    saturated=True,
+                    steps=0,
+                    seconds=time.perf_counter() - start,
+                    curve=[],
+                    reconstructions=strip,
+                )
+            )
         return results
 
-    @torch.no_grad()
-    def _as_sent(self, net: nn.Module, codes: Tensor) -> Tensor:
-        """An in-loop adversary's answer to codes as the encoder sends them, not standardised."""
-        answer: Tensor = net(codes * self.encodings.scale + self.encodings.mean)
-        return answer
-
-    def _in_loop_decoder(self, decoder: nn.Module) -> dict[str, Any]:
-        start = time.perf_counter()
-        reconstruct = functools.partial(self._as_sent, decoder)
-        scores = {
-            split: reconstruction_scores(
-                (reconstruct(b.codes), b.images) for b in self.encodings.split_batches(split)
-            )
-            for split in ("selection", "test")
+    def _people_figures(self) -> dict[str, float]:
+        """How far the codes of the test split tell people apart; empty where there are none."""
+        if not self.config.get("in_loop", False):
+            return {}
+        who = self.encodings.people("test")
+        _, counts = np.unique(who, return_counts=True)
+        if (counts >= 2).sum() < 2:
+            return {}
+        codes = torch.cat([batch.codes for batch in self.encodings.split_batches("test")])
+        figures = {
+            **people.variances(codes, who)._asdict(),
+            "chance_lda_score": people.chance_lda_score(who),
         }
-        strip = self._save_strip(IN_LOOP, reconstruct)
-        return self._untrained(IN_LOOP, "reconstruction", scores, start, reconstructions=strip)
+        # A code that is the same for all has no between over within.
+        return {name: value for name, value in figures.items() if math.isfinite(value)}
 
-    def _in_loop_classifier(self, classifier: nn.Module) -> dict[str, Any]:
-        start, target = time.perf_counter(), self.target
-        scores = {}
-        for split in ("selection", "test"):
-            pairs = [
-                (self._as_sent(classifier, batch.codes), batch.labels)
-                for batch in self.encodings.split_batches(split)
-            ]
-            scores[split] = attribute_scores(
-                IN_LOOP_ATTRIBUTE,
-                pairs,
-                target.private_columns,
-                target.private_names,
-                target.categorical,
-            )
-        return self._untrained(IN_LOOP_ATTRIBUTE, "attribute", scores, start, reconstructions=None)
-
-    def _untrained(
-        self, name: str, kind: Kind, scores: Mapping[str, Scores], start: float, **more: Any
-    ) -> dict[str, Any]:
-        """The result of an adversary that is taken as it is."""
-        return self._result(
-            name,
-            kind,
-            scores["selection"].score,
-            scores["test"],
-            saturated=True,
-            steps=0,
-            seconds=time.perf_counter() - start,
-            curve=[],
-            **more,
-        )
-
-    def _save_strip(self, name: str, reconstruct: Any) -> str:
+    def _save_strip(self, name: str, reconstruct: Callable[[Tensor], Tensor]) -> str:
         batch = next(iter(self.encodings.split_batches("test")))
         save_strip(batch.images[:NUM_PICTURES], self.output / "originals.png")
         path = self.output / f"{name}.png"

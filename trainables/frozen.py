@@ -2,9 +2,11 @@
 
 Besides trained networks there are encoders that need no training: `identity` sends the image (the
 ceiling of every attacker), `blur` and `noise` send it spoiled, `constant` sends nothing (the
-floor), `labels` sends the true utility labels (the reference point of methods, section 2.4).
+floor), `labels` sends the true utility labels (the reference point of methods, section 2.4),
+`planted` sends nothing but the private attributes (a check that attackers find what is there).
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from trainables.nets.fixed import BLUR_STRIDE, GaussianNoise, MeanBlur
 from trainables.seeding import state_hash
 
 IDENTITY, CONSTANT, BLUR, NOISE = "identity", "constant", "blur", "noise"
+PLANTED = "planted"
 CONSTANT_FEATURES = 8
 """Length of the constant code. A vector, not a map: from it a decoder can draw the mean image,
 which is the best anyone can do without seeing z."""
@@ -75,11 +78,11 @@ class FrozenEncoder:
     """An encoder that no longer changes.
 
     Attributes:
-        kind: `network`, `identity`, `blur`, `noise`, `constant` or `labels`.
+        kind: `network`, `identity`, `blur`, `noise`, `constant`, `labels` or `planted`.
         spec: The shape of its codes.
-        net: What computes them, in evaluation mode and without gradients; None for `constant` and
-            `labels`.
-        utility_columns: Label columns that `labels` sends.
+        net: What computes them, in evaluation mode and without gradients; None for `constant`,
+            `labels` and `planted`.
+        columns: Label columns that `labels` or `planted` sends.
         in_loop: The adversaries it was trained against, likewise frozen.
         strength: As in `FixedCode`.
     """
@@ -87,7 +90,7 @@ class FrozenEncoder:
     kind: str
     spec: CodeSpec
     net: nn.Module | None = None
-    utility_columns: tuple[int, ...] = ()
+    columns: tuple[int, ...] = ()
     in_loop: InLoop = InLoop()
     strength: float = 0.0
 
@@ -112,7 +115,8 @@ class FrozenEncoder:
             return codes
         if self.kind == CONSTANT:
             return torch.zeros(len(images), CONSTANT_FEATURES, device=images.device)
-        return labels[:, list(self.utility_columns)]
+        sent = labels[:, list(self.columns)]
+        return _planted(sent, self.spec.shape) if self.kind == PLANTED else sent
 
     def hash(self) -> str:
         """Hash of the weights' and statistics' exact bytes; of the kind where there are none."""
@@ -143,6 +147,33 @@ def identity_encoder(height: int, width: int) -> FrozenEncoder:
 def constant_encoder() -> FrozenEncoder:
     """The encoder that sends the same for everybody."""
     return FrozenEncoder(CONSTANT, CodeSpec("vector", (CONSTANT_FEATURES,)))
+
+
+def planted_encoder(spec: CodeSpec, columns: tuple[int, ...]) -> FrozenEncoder:
+    """The encoder whose code is constant but for one value per private attribute.
+
+    Args:
+        spec: The shape of the codes, as of the encoders that are studied.
+        columns: Label columns of the private attributes.
+
+    Raises:
+        ValueError: If a code has fewer values than there are attributes.
+    """
+    if len(columns) > spec.num_values:
+        raise ValueError(
+            f"data.private: {len(columns)} attributes cannot be planted in the {spec.num_values} "
+            f"values of {spec.cut_point!r}"
+        )
+    return FrozenEncoder(PLANTED, spec, columns=columns)
+
+
+def _planted(sent: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Codes [B, *shape] of ones; one cell in the middle of each channel holds an attribute."""
+    channels, cells = shape[0], math.prod(shape[1:])
+    codes = torch.ones(len(sent), channels, cells, device=sent.device)
+    for index in range(sent.shape[1]):
+        codes[:, index % channels, (cells // 2 + index // channels) % cells] = sent[:, index]
+    return codes.view(len(sent), *shape)
 
 
 def save_labels_encoder(path: Path, utility_columns: tuple[int, ...]) -> None:

@@ -30,6 +30,10 @@ MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of MS-SSIM's five scales, fine to coarse (Wang, Simoncelli, Bovik 2003)."""
 
 
+MS_SSIM_MIN_SIDE = 32
+"""MS-SSIM needs sides above this many pixels."""
+
+
 def ms_ssim_window(height: int, width: int) -> int:
     """Side of the largest odd window, 11 at most, that five halvings leave room for.
 

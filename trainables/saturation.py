@@ -9,7 +9,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trainables.settings import Settings
 
@@ -25,15 +25,27 @@ class SaturationConfig(Settings):
         min_delta: Improvement of the selection score that counts as one.
         patience: Evaluations without an improvement before the score counts as saturated.
         evaluate_every: Steps between evaluations on the selection split.
+        min_steps: Steps at the initial rate before a score that does not improve means anything:
+            attackers of defended encoders lie on a plateau at chance before they learn.
         max_steps: Budget; reaching it leaves the attacker unsaturated.
     """
 
-    lr: float = Field(default=1e-3, gt=0)
+    lr: float = Field(default=2e-3, gt=0)
     lr_decay: float = Field(default=0.1, gt=0, le=1)
-    min_delta: float = Field(default=0.002, ge=0)
-    patience: int = Field(default=4, ge=1)
-    evaluate_every: int = Field(default=50, ge=1)
-    max_steps: int = Field(default=4000, ge=1)
+    min_delta: float = Field(default=0.004, ge=0)
+    patience: int = Field(default=8, ge=1)
+    evaluate_every: int = Field(default=100, ge=1)
+    min_steps: int = Field(default=1000, ge=0)
+    max_steps: int = Field(default=8000, ge=1)
+
+    @model_validator(mode="after")
+    def _time_to_saturate(self) -> "SaturationConfig":
+        if self.min_steps > self.max_steps:
+            raise ValueError(
+                f"min_steps: at most max_steps ({self.max_steps}), got {self.min_steps}: "
+                "no attacker could saturate"
+            )
+        return self
 
 
 @dataclass
@@ -82,7 +94,9 @@ class SaturationMonitor:
             self.reference, self.stale = score, 0
         else:
             self.stale += 1
-        if self.stale >= self.config.patience:
+        # A decayed rate that brings nothing has nothing to wait for: the first phase had its time.
+        waited = self.decayed or step >= self.config.min_steps
+        if self.stale >= self.config.patience and waited:
             if self.decayed:
                 self.saturated = True
                 return improved, "stop"

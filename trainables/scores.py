@@ -3,10 +3,11 @@
 The same functions score the adversary in the loop and the attacker that comes afterwards.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from trainables import metrics
@@ -23,32 +24,41 @@ class Scores:
     Attributes:
         score: The figure its leakage is made from; higher means it learned more.
         metrics: Everything else worth a column, by name.
+        per_image: The score of each image, [N], in the split's order, where it is their mean; None
+            where an image alone has no graded score.
     """
 
     score: float
     metrics: dict[str, float]
+    per_image: Tensor | None = None
 
 
-def reconstruction_scores(pairs: Iterable[tuple[Tensor, Tensor]]) -> Scores:
-    """Scores reconstructions: mean SSIM, with PSNR and MSE beside it.
+def reconstruction_scores(
+    pairs: Iterable[tuple[Tensor, Tensor]],
+    features: Callable[[Tensor], Tensor] | None = None,
+) -> Scores:
+    """Scores reconstructions: SSIM, MS-SSIM where it fits, PSNR, MSE and, with Φ, faces.
 
     Args:
         pairs: Batches of (reconstruction, image), each [B, 3, H, W] in [0, 1].
+        features: The identity model Φ, images to features [B, D]. With it the score is the mean
+            cosine of Φ(x) and Φ(x̂) (`face_similarity`, methods section 4), without it the mean
+            SSIM.
     """
-    ssim, psnr, mse = [], [], []
+    values: dict[str, list[Tensor]] = {"ssim": [], "psnr": [], "mse": []}
     for rebuilt, image in pairs:
-        ssim.append(metrics.ssim(rebuilt, image))
-        psnr.append(metrics.psnr(rebuilt, image))
-        mse.append(metrics.mse(rebuilt, image))
-    score = float(torch.cat(ssim).double().mean())
-    return Scores(
-        score,
-        {
-            "ssim": score,
-            "psnr": float(torch.cat(psnr).double().mean()),
-            "mse": float(torch.cat(mse).double().mean()),
-        },
-    )
+        values["ssim"].append(metrics.ssim(rebuilt, image))
+        values["psnr"].append(metrics.psnr(rebuilt, image))
+        values["mse"].append(metrics.mse(rebuilt, image))
+        if min(image.shape[2:]) > metrics.MS_SSIM_MIN_SIDE:
+            values.setdefault("ms_ssim", []).append(metrics.ms_ssim(rebuilt, image))
+        if features is not None:
+            cosine = F.cosine_similarity(features(rebuilt), features(image))
+            values.setdefault("face_similarity", []).append(cosine)
+    every = {name: torch.cat(parts).double() for name, parts in values.items()}
+    score = every["face_similarity" if features is not None else "ssim"]
+    means = {name: float(value.mean()) for name, value in every.items()}
+    return Scores(float(score.mean()), means, score.cpu())
 
 
 def attribute_scores(

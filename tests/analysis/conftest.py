@@ -12,6 +12,8 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
+from tests.analysis.fake_ladder import add_climbed
+
 CONFIG: dict[str, Any] = {
     "study": {"name": "fake", "num_encoders": 6, "sampler": "tpe", "seed": 0},
     "data": {"source": "avatars", "image_size": 32, "utility": "all", "private": ["Hat"]},
@@ -90,12 +92,16 @@ class FakeStudy:
         params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
         curve: list[tuple[int, float, float]] | None = None,
+        **more: str,
     ) -> str:
-        """Adds an attack run; `curve` is (step, selection score, rate); returns its run id."""
+        """Adds an attack run; `curve` is (step, selection score, rate); returns its run id.
+
+        `more` are further tags, such as `attack_kind`, `counts` and `threat`.
+        """
         tags = {
             "kind": "attack", "study": self.name, "encoder_id": encoder_id, "attacker": attacker,
             "seed": str(seed), "trial_id": f"{encoder_id}-{attacker}", "status": "finished",
-            "mlflow.parentRunId": parent,
+            "mlflow.parentRunId": parent, **more,
         }  # fmt: skip
         if saturated is not None:
             tags["saturated"] = str(saturated).lower()
@@ -305,4 +311,17 @@ def methods_study(tracking_uri: str) -> FakeStudy:
     add("o1", "obfuscator", 0.76, 0.40, 0.35, (0.30, 0.05), params=both)
     add("o2", "obfuscator", 0.70, 0.10, 0.05, (0.06, 0.04), params=both, saturated=False)
     study.encoder("o3", status="diverged", reason="loss is nan", params={"protector": "obfuscator"})
+    return study
+
+
+@pytest.fixture(scope="session")
+def ladder_study(tracking_uri: str) -> FakeStudy:
+    """A finished study with a strength ladder on three encoders, and attackers of all kinds."""
+    study = FakeStudy(tracking_uri, "ladder")
+    u = add_climbed(study, "u", 0.8, 1.0, role="undefended")
+    add_climbed(study, "s1", 0.78, 0.5)
+    add_climbed(study, "s2", 0.7, 0.3, cut_point="conv3")
+    for name, shade in (("originals", 90), ("decoder", 120), ("decoder_data_1", 200),
+                        ("optimisation", 60)):  # fmt: skip
+        study.strip(u, name, shade)
     return study

@@ -11,7 +11,7 @@ from analysis.drawing import render
 from analysis.figures import draw_gap
 from analysis.frontier_figure import draw_frontier
 from analysis.gaps import gap_record
-from analysis.kinds import KINDS, saturation_gap, worst_leakage
+from analysis.kinds import IN_LOOP_KINDS, saturation_gap, worst_leakage
 from analysis.load import load_study
 from analysis.marks import method_colour
 from analysis.methods import compares_methods, method_summaries, searched_methods
@@ -197,7 +197,9 @@ def test_provisional_staircases_are_dashed_for_each_method(tables: Any) -> None:
 
 def test_gap_record_pairs_like_with_like(tables: Any) -> None:
     panels = {panel.kind: panel.points for panel in gap_record(tables).panels}
-    pairs = {kind: {p.label: (p.in_loop, p.verified) for p in panels[kind]} for kind in KINDS}
+    pairs = {
+        kind: {p.label: (p.in_loop, p.verified) for p in panels[kind]} for kind in IN_LOOP_KINDS
+    }
     assert pairs == {
         "reconstruction": {
             "#1": (0.2, 0.3), "#2": (0.05, 0.3), "#5": (0.3, 0.4), "#6": (0.06, 0.1),

@@ -18,7 +18,7 @@ from study.loading import load_config
 from study.places import find_places
 from study.run import main
 from study.search import VerifiedSearch
-from tests.study.study_fakes import CONTENT, FakeProtect, fake_trial
+from tests.study.study_fakes import FakeDataset, FakeProtect, fake_trial
 
 SMALL = Path(__file__).parent / "small.yaml"
 WORDS = ["study.num_encoders=2", "model.cut_point=conv3"]
@@ -71,7 +71,7 @@ def study(tmp_path: Path, monkeypatch) -> Study:
     monkeypatch.setattr(launch, "cluster_resources", lambda: (2.0, 0.0))
     monkeypatch.setattr(launch, "node_resources", lambda: [(2.0, 0.0)])
     monkeypatch.setattr(launch, "check_shared", lambda results: None)
-    monkeypatch.setattr(launch, "_prepare_data", lambda *_: CONTENT)
+    monkeypatch.setattr(launch, "_prepare_data", lambda *_: FakeDataset())
     monkeypatch.setattr(launch, "run_sweep", drive)
     return Study(tmp_path / "results")
 

@@ -103,11 +103,11 @@ def test_the_searched_encoders_run_holds_the_promised_names(make_bench, tmp_path
     assert run.data.tags["trial_id"] == run.data.tags["encoder_id"]
     assert run.data.tags["worst_attacker"] == "decoder"
     metrics = run.data.metrics
-    # λ1 = 1: decoder 0.45, in-loop 0.25, both between 0.2 and 0.8.
-    assert metrics["leakage/worst"] == pytest.approx(0.25 / 0.6)
-    assert metrics["leakage/decoder"] == pytest.approx(0.25 / 0.6)
-    assert metrics["leakage/in_loop"] == pytest.approx(0.05 / 0.6)
-    assert metrics["saturation_gap"] == pytest.approx(0.2 / 0.6)
+    # λ1 = 1: the decoder reaches 5/12 of the way from floor to ceiling, the in-loop one 1/12.
+    assert metrics["leakage/worst"] == pytest.approx(5 / 12)
+    assert metrics["leakage/decoder"] == pytest.approx(5 / 12)
+    assert metrics["leakage/in_loop"] == pytest.approx(1 / 12)
+    assert metrics["saturation_gap"] == pytest.approx(4 / 12)
     assert metrics["utility/mean_mcc"] == pytest.approx(0.9 / 1.01)
     assert metrics["in_loop/decoder"] == 0.25
     assert metrics["cost/code_bytes"] == 64
@@ -129,10 +129,10 @@ def test_an_attack_run_holds_scores_leakage_and_curve(make_bench, tmp_path: Path
     ]
     assert run.data.tags["saturated"] == "true"
     assert run.data.params["cut_point"] == "conv3"
-    assert run.data.metrics["score/test"] == pytest.approx(0.45)
-    assert run.data.metrics["leakage/test"] == pytest.approx(0.25 / 0.6)
-    assert (run.data.metrics["floor"], run.data.metrics["ceiling"]) == (0.2, 0.8)
-    assert run.data.metrics["ssim"] == pytest.approx(0.45)
+    assert run.data.metrics["score/test"] == pytest.approx(0.5 + 0.4 * 5 / 12)
+    assert run.data.metrics["leakage/test"] == pytest.approx(5 / 12)
+    assert (run.data.metrics["floor"], run.data.metrics["ceiling"]) == (0.5, 0.9)
+    assert run.data.metrics["ssim"] == pytest.approx(0.5 + 0.4 * 5 / 12)
     rates = told.client.get_metric_history(run.info.run_id, "train/rate")
     assert [(point.step, point.value) for point in rates] == [(50, 1e-3), (100, 1e-4)]
 
@@ -192,11 +192,11 @@ def test_both_in_loop_adversaries_have_runs_under_the_first_attack(
     told = Told(make_bench(*words), tmp_path)
     (encoder,) = [run for run in told.runs("encoder") if run.data.tags["role"] == "searched"]
     metrics = encoder.data.metrics
-    # The fakes' in-loop adversaries reach 0.05 above a floor of 0.2, the ceiling is 0.8; with
-    # λ1 = 1 the attackers reach 0.25 above it.
+    # The fakes' in-loop adversaries go a twelfth of the way from floor to ceiling; with λ1 = 1 the
+    # attackers go five.
     for kind in ("reconstruction", "attribute"):
-        assert metrics[f"leakage/worst_{kind}"] == pytest.approx(0.25 / 0.6)
-        assert metrics[f"saturation_gap/{kind}"] == pytest.approx(0.2 / 0.6)
+        assert metrics[f"leakage/worst_{kind}"] == pytest.approx(5 / 12)
+        assert metrics[f"saturation_gap/{kind}"] == pytest.approx(4 / 12)
     assert metrics["in_loop/attribute"] == 0.25
     runs = {run.data.tags["attacker"]: run.data.tags for run in told.runs("attack")}
     own = encoder.data.tags["encoder_id"]

@@ -9,7 +9,10 @@ from ray.tune.search import Searcher
 
 from study.folder import write_json
 from study.launch import until
-from tests.study.study_fakes import CEILING, FLOOR, FakeAttack, fake_trial
+from tests.study.study_fakes import FakeAttack, fake_trial
+
+NUM_REFERENCES = 3
+"""Trials that measure the floors, the ceilings and the planted attribute, with a group for all."""
 
 
 class Driver:
@@ -51,37 +54,38 @@ def test_attacks_come_before_references_before_new_encoders(make_bench) -> None:
     bench = make_bench("attack.group=3")
     order = Driver(bench).run()
     suite = "decoder, decoder_strong, attribute on"
-    assert order[:6] == [
+    assert order[:7] == [
         f"reference {suite} constant",
         f"reference {suite} identity",
+        "reference attribute on planted",
         "protect labels",
         f"attack {suite} labels",
         "protect none conv3",
         f"attack {suite} none conv3",
     ]
-    assert order[6:9] == [
+    assert order[7:10] == [
         "protect none conv4",
         f"attack {suite} none conv4",
         "protect reconstruction conv4 λ1=1",
     ]
-    # Four encoders beside labels, each with one attack trial, and two references.
-    assert len(order) == 2 + 5 * 2
+    # Four encoders beside labels, each with one attack trial, and three references.
+    assert len(order) == 3 + 5 * 2
     assert bench.search.finished
     assert bench.search.suggest("more") == Searcher.FINISHED
 
 
 def test_while_something_runs_the_search_is_asked_again_later(make_bench) -> None:
     driver = Driver(make_bench("study.num_encoders=1", "study.baselines=[]"))
-    taken = [driver.take() for _ in range(4)]
-    assert [config["kind"] for _, config in taken[:3]] == ["attack", "attack", "protect"]
-    assert taken[3] is None
+    taken = [driver.take() for _ in range(5)]
+    assert [config["kind"] for _, config in taken[:4]] == [*["attack"] * 3, "protect"]
+    assert taken[4] is None
     assert not driver.search.finished
 
 
 def test_optuna_is_told_only_when_the_last_attacker_has_ended(make_bench) -> None:
     bench = make_bench("study.num_encoders=1", "study.baselines=[]", "attack.group=1")
     driver = Driver(bench)
-    for _ in range(6):  # three floors, three ceilings
+    for _ in range(7):  # three floors, three ceilings, one planted attribute
         driver.finish(*driver.take())
     driver.finish(*driver.take())  # the encoder
     for _ in range(2):
@@ -90,30 +94,30 @@ def test_optuna_is_told_only_when_the_last_attacker_has_ended(make_bench) -> Non
     driver.finish(*driver.take())
     trial = bench.proposals.trials()[0]
     assert trial.state == TrialState.COMPLETE
-    # λ1 = 1: fake utility of the selection split 0.92 / 1.01; decoder 0.2 + 0.5 / 2 between 0.2
-    # and 0.8.
-    assert trial.values == pytest.approx([0.92 / 1.01, 0.25 / (CEILING - FLOOR)])
+    # λ1 = 1: fake utility of the selection split 0.92 / 1.01; the decoder goes 5/12 of the way.
+    assert trial.values == pytest.approx([0.92 / 1.01, 5 / 12])
     assert trial.user_attrs["encoder_id"] in bench.search.records
 
 
 def test_an_encoder_waits_for_the_references(make_bench) -> None:
     bench = make_bench("study.num_encoders=1", "study.baselines=[]")
     driver = Driver(bench)
-    floor, ceiling, encoder = (driver.take() for _ in range(3))
+    floor, ceiling, planted, encoder = (driver.take() for _ in range(4))
     driver.finish(*encoder)
     driver.finish(*driver.take())
     driver.finish(*floor)
+    driver.finish(*planted)
     assert bench.proposals.trials()[0].state == TrialState.RUNNING
     driver.finish(*ceiling)
     assert bench.proposals.trials()[0].state == TrialState.COMPLETE
 
 
 def test_references_are_measured_once_for_all_studies(make_bench) -> None:
-    assert sum(line.startswith("reference") for line in Driver(make_bench()).run()) == 2
+    assert sum(line.startswith("reference") for line in Driver(make_bench()).run()) == 3
     other = Driver(make_bench("study.name=other", "study.seed=5")).run()
     assert not any(line.startswith("reference") for line in other)
-    slower = Driver(make_bench("study.name=third", "attack.max_steps=77")).run()
-    assert sum(line.startswith("reference") for line in slower) == 2
+    slower = Driver(make_bench("study.name=third", "attack.max_steps=1077")).run()
+    assert sum(line.startswith("reference") for line in slower) == 3
 
 
 @pytest.mark.parametrize(
@@ -134,8 +138,8 @@ def test_an_encoder_without_objectives_is_told_as_failed(
     """To Optuna all are failures; to the study one that collapsed is a finding."""
     bench = make_bench("study.num_encoders=2", "study.baselines=[]")
     driver = Driver(bench)
-    driver.finish(*driver.take())
-    driver.finish(*driver.take())
+    for _ in range(NUM_REFERENCES):
+        driver.finish(*driver.take())
     driver.finish(*driver.take(), **changes)
     record = next(iter(bench.search.records.values()))
     assert (record.status, record.reason) == (status, reason)
@@ -163,7 +167,7 @@ def test_the_study_goes_on_after_a_failed_trial_and_a_resumed_one_tries_it_again
 ) -> None:
     bench = make_bench("study.num_encoders=2", "study.baselines=[]", "attack.group=1")
     driver = Driver(bench)
-    for _ in range(7):
+    for _ in range(8):  # seven references, the encoder
         driver.finish(*driver.take())
     trial_id, config = driver.take()
     path = bench.folder.error(config["key"])
@@ -194,7 +198,10 @@ def test_without_a_reference_nothing_is_judged(make_bench) -> None:
     trial_id, _ = driver.take()
     driver.search.on_trial_complete(trial_id, error=True)
     order = driver.run()
-    assert order == ["reference decoder, decoder_strong, attribute on identity"]
+    assert order == [
+        "reference decoder, decoder_strong, attribute on identity",
+        "reference attribute on planted",
+    ]
     assert bench.search.finished
     (failure,) = bench.search.failures
     assert "killed" in failure
@@ -208,9 +215,10 @@ def test_encoders_wait_for_a_reference_that_failed(make_bench) -> None:
     words = ("study.num_encoders=1", "study.baselines=[]")
     bench = make_bench(*words)
     driver = Driver(bench)
-    floor, ceiling, encoder = (driver.take() for _ in range(3))
+    floor, ceiling, planted, encoder = (driver.take() for _ in range(4))
     driver.search.on_trial_complete(floor[0], error=True)
     driver.finish(*ceiling)
+    driver.finish(*planted)
     driver.finish(*encoder)
     assert [line.split()[0] for line in driver.run()] == ["attack"]
     assert len(bench.search.failures) == 2
@@ -226,8 +234,8 @@ def test_a_result_that_the_driver_cannot_see_is_a_failure(make_bench) -> None:
     bench = make_bench("study.num_encoders=1", "study.baselines=[]")
     bench.search._patience = 0.0
     driver = Driver(bench)
-    driver.finish(*driver.take())
-    driver.finish(*driver.take())
+    for _ in range(NUM_REFERENCES):
+        driver.finish(*driver.take())
     trial_id, _ = driver.take()
     driver.search.on_trial_complete(trial_id, {"done": True})
     assert driver.run() == []
@@ -238,8 +246,8 @@ def test_a_result_that_the_driver_cannot_see_is_a_failure(make_bench) -> None:
 def test_a_result_that_appears_late_is_waited_for(make_bench) -> None:
     bench = make_bench("study.num_encoders=1", "study.baselines=[]")
     driver = Driver(bench)
-    driver.finish(*driver.take())
-    driver.finish(*driver.take())
+    for _ in range(NUM_REFERENCES):
+        driver.finish(*driver.take())
     trial_id, config = driver.take()
     outcome = {"status": "collapsed", "reason": "late"}
     late = Timer(0.3, write_json, (outcome, bench.folder.trial(config["key"])))
@@ -278,7 +286,7 @@ def test_an_error_of_the_listener_ends_the_study_when_the_next_job_is_asked_for(
     assert not bench.search.finished
     # Nothing is lost: the result is on disk.
     again = make_bench("study.num_encoders=2", "study.baselines=[]")
-    assert len(Driver(again).run()) == 1 + 2 * 2
+    assert len(Driver(again).run()) == NUM_REFERENCES - 1 + 2 * 2
     assert again.search.failures == []
 
 
@@ -294,7 +302,7 @@ def test_what_a_trial_notes_is_passed_on(make_bench) -> None:
 def test_a_resumed_search_does_only_what_is_missing(make_bench) -> None:
     first = Driver(make_bench())
     done = []
-    for _ in range(6):
+    for _ in range(7):
         trial_id, config = first.take()
         done.append(config["key"])
         first.finish(trial_id, config)
@@ -305,8 +313,8 @@ def test_a_resumed_search_does_only_what_is_missing(make_bench) -> None:
     assert config["key"] == interrupted
     driver = Driver(make_bench())
     order = driver.run()
-    assert len(order) == 12 - 6
-    assert len(set(done)) == 6
+    assert len(order) == 13 - 7
+    assert len(set(done)) == 7
     states = [trial.state for trial in second.proposals.trials()]
     assert states == [TrialState.COMPLETE] * 2
 
@@ -314,7 +322,7 @@ def test_a_resumed_search_does_only_what_is_missing(make_bench) -> None:
 def test_a_resumed_search_goes_on_with_optunas_open_trials(make_bench) -> None:
     bench = make_bench("study.num_encoders=2", "study.baselines=[]")
     first = Driver(bench)
-    for _ in range(2):
+    for _ in range(NUM_REFERENCES):
         first.finish(*first.take())
     _, config = first.take()  # the default point, interrupted while it trains
     bench.proposals._study.ask()  # asked for, but never given a point: interrupted at once
@@ -359,7 +367,7 @@ def test_when_its_time_is_up_running_encoders_are_still_verified(make_bench) -> 
     now = [0.0]
     bench.search._may_start = until(10.0, lambda: now[0])
     driver = Driver(bench)
-    for _ in range(3):
+    for _ in range(NUM_REFERENCES + 1):
         driver.finish(*driver.take())
     now[0] = 11.0
     assert [line.split()[0] for line in driver.run()] == ["attack"]

@@ -78,7 +78,8 @@ def test_of_several_seeds_the_one_that_leaks_most_on_selection_counts() -> None:
 
 
 def test_an_attacker_that_learns_nothing_from_images_is_left_out_and_named() -> None:
-    references = {**REFERENCES, ("identity", "attribute", 0): result("attribute", 0.5)}
+    nothing = result("attribute", 0.5, kind="attribute")
+    references = {**REFERENCES, ("identity", "attribute", 0): nothing}
     found = verdict(
         result("decoder", 0.3), result("attribute", 0.9, kind="attribute"), references=references
     )
@@ -98,6 +99,48 @@ def test_a_score_that_is_not_finite_is_no_leakage() -> None:
         verdict(result("decoder", float("nan")))
 
 
+def test_an_attacker_is_set_against_the_best_of_its_kind() -> None:
+    """A linear attacker reads little from pixels; its own ceiling would flatter the leakage."""
+    references = {
+        **REFERENCES,
+        ("constant", "attribute_linear", 0): result("attribute_linear", 0.5, kind="attribute"),
+        ("identity", "attribute_linear", 0): result("attribute_linear", 0.6, kind="attribute"),
+    }
+    found = verdict(
+        result("decoder", 0.2),
+        result("attribute_linear", 0.6, kind="attribute"),
+        references=references,
+    )
+    assert found.by_attacker["attribute_linear"] == pytest.approx(0.1 / 0.5)
+
+
+def test_who_infers_one_attribute_alone_has_a_ceiling_of_its_own() -> None:
+    only = {
+        **result("attribute-only-Hat", 0.75, kind="attribute"),
+        "settings": {"only": "Hat"},
+    }
+    references = {
+        **REFERENCES,
+        ("constant", "attribute-only-Hat", 0): {**only, "test": 0.5, "selection": 0.5},
+        ("identity", "attribute-only-Hat", 0): {**only, "test": 0.8, "selection": 0.8},
+    }
+    found = verdict(result("decoder", 0.2), only, references=references)
+    assert found.by_attacker["attribute-only-Hat"] == pytest.approx(0.25 / 0.3)
+
+
+def test_what_was_weakened_or_sees_more_is_shown_and_does_not_count() -> None:
+    weak = {**result("decoder-data-0.1", 0.6), "counts": False, "saturated": False}
+    white = {**result("optimisation", 0.7), "counts": False, "white_box": True}
+    found = verdict(result("decoder", 0.3), weak, white)
+    assert found.worst_attacker == "decoder"
+    assert found.worst_leakage == pytest.approx(0.2)
+    # Both on the scale of `decoder`: 0.2 to 0.7.
+    assert found.by_attacker == pytest.approx(
+        {"decoder": 0.2, "decoder-data-0.1": 0.8, "optimisation": 1.0}
+    )
+    assert found.saturated
+
+
 def test_leakage_stays_between_nothing_and_everything() -> None:
     assert verdict(result("decoder", 0.05)).worst_leakage == 0.0
     assert verdict(result("decoder", 0.95)).worst_leakage == 1.0
@@ -107,13 +150,13 @@ def test_each_kind_has_its_worst_attacker_and_its_gap() -> None:
     """Floors 0.2 and 0.5, ceilings 0.7 and 1.0: both kinds span 0.5."""
     references = {
         **REFERENCES,
-        ("constant", "strong", 0): result("strong", 0.2),
-        ("identity", "strong", 0): result("strong", 0.7),
+        ("constant", "decoder_strong", 0): result("decoder_strong", 0.2),
+        ("identity", "decoder_strong", 0): result("decoder_strong", 0.7),
     }
     found = verdict(
         # Selection: decoder 0.4, strong 0.5. Test: decoder 0.6, strong 0.3.
         result("decoder", test=0.5, selection=0.4),
-        result("strong", test=0.35, selection=0.45),
+        result("decoder_strong", test=0.35, selection=0.45),
         result("attribute", test=0.8, selection=0.75, kind="attribute"),  # 0.6 and 0.5
         result("in_loop", test=0.25),  # 0.1
         result("in_loop_attribute", test=0.55, kind="attribute"),  # 0.1

@@ -6,7 +6,9 @@ import pytest
 
 from trainables.saturation import SaturationConfig, SaturationMonitor
 
-CONFIG = SaturationConfig(lr=0.1, lr_decay=0.1, min_delta=0.01, patience=2, max_steps=1000)
+CONFIG = SaturationConfig(
+    lr=0.1, lr_decay=0.1, min_delta=0.01, patience=2, min_steps=0, max_steps=1000
+)
 
 
 def follow(scores, config=CONFIG):
@@ -74,3 +76,41 @@ def test_state_round_trip_goes_on_the_same():
     rest = [second.update(10 * (i + 4), s)[1] for i, s in enumerate(scores[3:])]
     assert rest == verdicts[3:]
     assert second.state_dict() == whole.state_dict()
+
+
+def slow_starter(step):
+    """Chance, with noise, for 900 steps; then it learns, as Pittaluga's private classifiers do."""
+    noise = 0.002 * math.sin(step)
+    return 0.5 + noise + (0.0 if step <= 900 else min(0.4, 0.001 * (step - 900)))
+
+
+def run_to_the_end(config):
+    monitor = SaturationMonitor(config)
+    for step in range(config.evaluate_every, config.max_steps + 1, config.evaluate_every):
+        if monitor.update(step, slow_starter(step))[1] == "stop":
+            break
+    return monitor
+
+
+def test_a_slow_starter_is_waited_for():
+    monitor = run_to_the_end(SaturationConfig())
+    assert monitor.saturated
+    assert monitor.best == pytest.approx(0.9, abs=0.003)
+
+
+def test_a_careless_rule_would_cut_it_off_and_call_it_saturated():
+    monitor = run_to_the_end(SaturationConfig(min_steps=0, patience=4))
+    assert monitor.saturated
+    assert monitor.best < 0.51
+
+
+def test_the_first_phase_lasts_as_long_as_the_rule_says():
+    config = SaturationConfig(min_steps=500, patience=2)
+    monitor = SaturationMonitor(config)
+    verdicts = [monitor.update(step, 0.5)[1] for step in range(100, 800, 100)]
+    assert verdicts == ["train", "train", "train", "train", "decay", "train", "stop"]
+
+
+def test_a_rule_under_which_nobody_saturates_is_refused():
+    with pytest.raises(ValueError, match="min_steps: at most max_steps \\(500\\), got 600"):
+        SaturationConfig(min_steps=600, max_steps=500)

@@ -13,7 +13,7 @@ from tests.trainables.trial_probe import (
     without_times,
 )
 from trainables.attack import AttackTrial
-from trainables.attackers.suite import SUITES, resolve_attackers
+from trainables.attackers.suite import SUITES
 from trainables.data.dataset import load_dataset
 from trainables.frozen import InLoop, save_network_encoder
 from trainables.metrics import leakage, ssim
@@ -150,6 +150,7 @@ def test_an_encoder_that_moves_under_attack_is_an_error(cache, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_ends_of_the_leakage_scale(cache, tmp_path):
     """Identity is the ceiling, a constant the floor, and nothing falls below it."""
     settings = {"evaluate_every": 50, "max_steps": 800, "patience": 3, "min_delta": 0.005}
@@ -192,17 +193,3 @@ def test_ends_of_the_leakage_scale(cache, tmp_path):
         assert (
             leakage(hides_nothing[name]["test"], floor[name]["test"], ceiling[name]["test"]) > 0.9
         )
-
-
-def test_suites_and_their_errors():
-    assert [a.name for a in resolve_attackers("quick", ("Beard",))] == list(SUITES["quick"])
-    assert [a.name for a in resolve_attackers("quick", ())] == ["decoder", "decoder_strong"]
-    for suite, private, words in (
-        ("quik", (), "did you mean 'quick'"),
-        (("decodr",), (), "did you mean 'decoder'"),
-        (("attribute",), (), "data.private"),
-        (("decoder", "decoder"), (), "given twice"),
-        ((), (), "empty"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            resolve_attackers(suite, private)

@@ -1,7 +1,7 @@
 """What tests of whole trials share: small configurations, and running them to the end."""
 
 from trainables.attackers.config import AttackConfig
-from trainables.attackers.suite import ATTACKERS
+from trainables.attackers.suite import named_attacker
 from trainables.data.config import DataConfig
 from trainables.nets.config import ModelConfig
 from trainables.protectors import PROTECTORS
@@ -26,12 +26,12 @@ def protect_config(cache, output, name="reconstruction", data=DATA, model=MODEL,
 
 
 def attack_config(cache, output, encoder, attackers, data=DATA, model=MODEL, **values):
-    settings = {"evaluate_every": 20, "max_steps": 40, "batch_size": 32, **values}
+    settings = {"evaluate_every": 20, "max_steps": 40, "min_steps": 0, "batch_size": 32, **values}
     return {
         "data": data.model_dump(mode="json"),
         "model": model.model_dump(mode="json"),
         "attack": AttackConfig(**settings).model_dump(mode="json"),
-        "attackers": [ATTACKERS[name].model_dump(mode="json") for name in attackers],
+        "attackers": [named_attacker(name).model_dump(mode="json") for name in attackers],
         "encoder": str(encoder),
         "seed": 7,
         "output": str(output),

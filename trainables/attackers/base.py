@@ -5,20 +5,23 @@ owns its nets, its training step and its score.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from trainables.encodings import CodeBatch
 from trainables.nets.backbones import CodeSpec
 from trainables.nets.config import ModelConfig
-from trainables.scores import Scores
+from trainables.scores import Scores, reconstruction_scores
 from trainables.settings import Settings
 
-Kind = Literal["reconstruction", "attribute"]
+Kind = Literal["reconstruction", "attribute", "feature", "identity"]
+Features = Callable[[Tensor], Tensor]
+"""The identity model Φ: images [B, 3, H, W] in [0, 1] to features [B, D]."""
 
 
 class AttackerConfig(Settings):
@@ -26,9 +29,15 @@ class AttackerConfig(Settings):
 
     Attributes:
         name: The attacker's name in tables.
+        data: Share of the public split it trains on; the smaller shares are parts of the larger.
+        extra: Whether it trains on `data.extra_public` too; those images have no attributes.
+        budget: Steps after which it stops, saturated or not; None for `attack.max_steps`.
     """
 
     name: str
+    data: float = Field(default=1.0, gt=0, le=1)
+    extra: bool = False
+    budget: int | None = Field(default=None, ge=1)
 
     @property
     def kind(self) -> Kind:
@@ -39,6 +48,25 @@ class AttackerConfig(Settings):
     def needs_perceptual(self) -> bool:
         """Whether its loss uses `g`."""
         return False
+
+    @property
+    def needs_identity(self) -> bool:
+        """Whether it learns or is scored by the identity model Φ; without one it is left out."""
+        return False
+
+    @property
+    def white_box(self) -> bool:
+        """Whether it sees the encoder's gradients: a stronger threat than the black-box one."""
+        return False
+
+    @property
+    def counts(self) -> bool:
+        """Whether its leakage is a part of the worst black-box leakage.
+
+        What was weakened on purpose, as a rung of the strength ladder, says nothing about the
+        worst attacker, and its budget nothing about saturation.
+        """
+        return self.data == 1 and self.budget is None and not self.white_box
 
 
 @dataclass(frozen=True)
@@ -56,6 +84,9 @@ class Target:
         device: Where the nets live.
         perceptual: The frozen network `g`, or None.
         num_categories: Number of categories where the attributes are such, one per image; else 0.
+        features: The identity model Φ, frozen; None if the study has none.
+        encode: The encoder as a function of images that passes gradients, to standardised codes;
+            None where there is none that could (a stochastic encoder, the true labels).
     """
 
     spec: CodeSpec
@@ -68,6 +99,8 @@ class Target:
     device: torch.device
     perceptual: nn.Module | None = None
     num_categories: int = 0
+    features: Features | None = None
+    encode: Callable[[Tensor], Tensor] | None = None
 
     @property
     def categorical(self) -> bool:
@@ -81,10 +114,14 @@ class Attacker(ABC):
     Attributes:
         config: Its hyperparameters.
         task: Label columns by which its batches are balanced; none for plain batches.
+        trains: Whether it learns from public codes; one that does not is scored as it is.
+        wants_features: Whether its batches must hold Φ's features of the images.
     """
 
     config: AttackerConfig
     task: tuple[int, ...] = ()
+    trains: ClassVar[bool] = True
+    wants_features: ClassVar[bool] = False
 
     @abstractmethod
     def nets(self) -> dict[str, nn.Module]:
@@ -101,6 +138,13 @@ class Attacker(ABC):
     @abstractmethod
     def evaluate(self, batches: Iterable[CodeBatch]) -> Scores:
         """Scores the attacker on a split, nets in evaluation mode."""
+
+    def monitor(self, batches: Iterable[CodeBatch]) -> float:
+        """The score that saturation is judged by, on the selection split.
+
+        By default that of `evaluate`; a family whose score takes long has a cheaper one here.
+        """
+        return self.evaluate(batches).score
 
     def set_rate(self, rate: float) -> None:
         """Sets the learning rate of every optimiser."""
@@ -132,3 +176,30 @@ class Attacker(ABC):
         self.load_weights(state["nets"])
         for name, part in self.optimisers().items():
             part.load_state_dict(state["optimisers"][name])
+
+
+class Reconstructor(Attacker):
+    """An attacker that rebuilds images.
+
+    Its score is the mean cosine of Φ(x) and Φ(x̂) where there is an identity model, else SSIM.
+    While it trains SSIM decides: Φ takes longer than the attacker itself.
+
+    Attributes:
+        features: The identity model; None without one.
+    """
+
+    features: Features | None = None
+
+    @abstractmethod
+    def reconstruct(self, codes: Tensor) -> Tensor:
+        """Returns images [B, 3, H, W] in [0, 1] for standardised codes, in evaluation mode."""
+
+    def evaluate(self, batches: Iterable[CodeBatch]) -> Scores:
+        """Every score of reconstructions; see `reconstruction_scores`."""
+        pairs = ((self.reconstruct(batch.codes), batch.images) for batch in batches)
+        return reconstruction_scores(pairs, self.features)
+
+    def monitor(self, batches: Iterable[CodeBatch]) -> float:
+        """Mean SSIM."""
+        pairs = ((self.reconstruct(batch.codes), batch.images) for batch in batches)
+        return reconstruction_scores(pairs).score

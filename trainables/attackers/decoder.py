@@ -1,38 +1,47 @@
 """The reconstruction attack: a fresh decoder trained to invert the frozen encoder (Xiao, eq. 1-5).
 
-Weak is pixel loss alone (μ1 = μ2 = 0); strong adds the adversarial and the perceptual term.
+Weak is pixel loss alone (μ1 = μ2 = 0); strong adds the adversarial and the perceptual term. The
+decoder mirrors the encoder or has an architecture of its own, and 1 - MS-SSIM can take the pixel
+loss's place (DeepObfuscator, Table 2 and eq. 6).
 """
 
-from collections.abc import Iterable
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from trainables.attackers.base import Attacker, AttackerConfig, Kind, Target
+from trainables.attackers.base import AttackerConfig, Kind, Reconstructor, Target
 from trainables.encodings import CodeBatch
 from trainables.losses import (
     adversarial_loss,
     discriminator_loss,
+    ms_ssim_loss,
     perceptual_loss,
     pixel_loss,
 )
+from trainables.metrics import MS_SSIM_MIN_SIDE
 from trainables.nets.backbones import base_channels
-from trainables.nets.decoders import build_decoder, build_discriminator
+from trainables.nets.decoders import MIN_DECODER_CHANNELS, build_discriminator
 from trainables.nets.modes import frozen
-from trainables.scores import Scores, reconstruction_scores
+from trainables.nets.reconstructors import Architecture, build_reconstructor
 
 
 class DecoderConfig(AttackerConfig):
-    """A mirror decoder and its loss.
+    """A decoder and its loss.
 
     Attributes:
+        architecture: `mirror` of the encoder, or one that no protector trains against:
+            `unet_deep`, `unet_shallow`, `residual` (DeepObfuscator's URec#1, URec#2, ResRec).
+        loss: `mse`, or `ms_ssim` for 1 - MS-SSIM in the pixel loss's place.
         mu1: Weight of the adversarial (GAN) loss.
         mu2: Weight of the perceptual loss.
-        capacity: Multiplier of the mirrored channel counts.
+        capacity: Multiplier of the decoder's channel counts.
         saturating: True for `log(1 - D)` as printed in the paper, False for `-log D`.
     """
 
+    architecture: Architecture = "mirror"
+    loss: Literal["mse", "ms_ssim"] = "mse"
     mu1: float = Field(default=0.0, ge=0)
     mu2: float = Field(default=0.0, ge=0)
     capacity: float = Field(default=1.0, gt=0)
@@ -40,7 +49,7 @@ class DecoderConfig(AttackerConfig):
 
     @property
     def kind(self) -> Kind:
-        """A reconstruction attack, scored by SSIM."""
+        """A reconstruction attack."""
         return "reconstruction"
 
     @property
@@ -48,19 +57,46 @@ class DecoderConfig(AttackerConfig):
         """Whether the perceptual term has any weight."""
         return self.mu2 > 0
 
+    def why_not(self, height: int, width: int) -> str:
+        """Says why it cannot attack images of this size, in pixels; empty if it can."""
+        if self.loss == "ms_ssim" and min(height, width) <= MS_SSIM_MIN_SIDE:
+            return (
+                f"the loss 1 - MS-SSIM needs sides above {MS_SSIM_MIN_SIDE} pixels, "
+                f"got {height}x{width}"
+            )
+        return ""
 
-class DecoderAttacker(Attacker):
-    """A decoder with, where its loss asks for one, a discriminator."""
+
+class DecoderAttacker(Reconstructor):
+    """A decoder with, where its loss asks for one, a discriminator.
+
+    Args:
+        config: Its hyperparameters.
+        target: What is attacked.
+
+    Raises:
+        ValueError: If its loss needs a perceptual network and there is none, or if it cannot
+            attack images of this size (`DecoderConfig.why_not`).
+    """
 
     config: DecoderConfig
 
     def __init__(self, config: DecoderConfig, target: Target) -> None:
+        reason = config.why_not(target.height, target.width)
+        if reason:
+            raise ValueError(f"attacker {config.name!r}: {reason}")
         if config.mu2 > 0 and target.perceptual is None:
             raise ValueError(f"attacker {config.name!r} has mu2 > 0 but got no perceptual network")
         self.config = config
         self.perceptual = target.perceptual
-        base = round(base_channels(target.model) * config.capacity)
-        self.decoder = build_decoder(target.spec, target.height, target.width, base)
+        self.features = target.features
+        # The narrowest decoder that will do is what capacity multiplies: at the small widths of a
+        # small machine twice as much would else be nothing more.
+        base = max(base_channels(target.model), MIN_DECODER_CHANNELS)
+        base = max(1, round(base * config.capacity))
+        self.decoder = build_reconstructor(
+            config.architecture, target.spec, target.height, target.width, base
+        )
         self.decoder.to(target.device)
         self.optimiser = torch.optim.Adam(self.decoder.parameters(), fused=True)
         self.discriminator: nn.Module | None = None
@@ -86,10 +122,14 @@ class DecoderAttacker(Attacker):
         return optimisers
 
     def train_step(self, batch: CodeBatch) -> None:
-        """`min_Dec L_p + μ1 L_adv + μ2 L_perc` on public codes (Xiao, eq. 5)."""
+        """`min_Dec L_p + μ1 L_adv + μ2 L_perc` on public codes (Xiao, eq. 5).
+
+        With `loss="ms_ssim"`, `L_p` is 1 - MS-SSIM.
+        """
         self.decoder.train()
         rebuilt = self.decoder(batch.codes)
-        loss = pixel_loss(rebuilt, batch.images)
+        image_loss = ms_ssim_loss if self.config.loss == "ms_ssim" else pixel_loss
+        loss = image_loss(rebuilt, batch.images)
         if self.config.mu2 > 0 and self.perceptual is not None:
             with torch.no_grad():
                 original = self.perceptual(batch.images)
@@ -114,7 +154,3 @@ class DecoderAttacker(Attacker):
         self.decoder.eval()
         images: Tensor = self.decoder(codes)
         return images
-
-    def evaluate(self, batches: Iterable[CodeBatch]) -> Scores:
-        """Mean SSIM over a split."""
-        return reconstruction_scores((self.reconstruct(b.codes), b.images) for b in batches)

@@ -31,6 +31,17 @@ def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
+def _predictable(source: object) -> object:
+    """Says why LFW, which is a data set of faces too, is not among the sources."""
+    if source == "lfw":
+        raise ValueError(
+            "'lfw' has no attributes that a service could predict; its images can be given to the "
+            "attacker, with data.extra_public=FOLDER"
+        )
+    return source
+
+
+Folder = Annotated[Path, AfterValidator(_absolute)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 ImageSize = Annotated[int | tuple[int, int], AfterValidator(_positive_pair)]
 
@@ -59,10 +70,15 @@ class DataConfig(Settings):
         utility: Names of the attributes the service predicts, or `all`: those that are not private.
         private: Names of the attributes that are to stay private; like `utility` a list, or text
             with commas.
+        extra_public: Folder of images that the attacker holds beside the public split, without
+            attributes: LFW's layout (a folder per person), or all images in one folder. Only
+            attackers with `extra` set use them. Made absolute as `root` is.
+        extra_images: How many of them to use, the first ones (in LFW's layout of different people,
+            as far as there are enough); None means all.
     """
 
-    source: SourceName = "avatars"
-    root: Annotated[Path, AfterValidator(_absolute)] | None = None
+    source: Annotated[SourceName, BeforeValidator(_predictable)] = "avatars"
+    root: Folder | None = None
     image_size: ImageSize = 32
     num_images: int | None = Field(default=None, ge=40)
     categories: Names = ()
@@ -71,6 +87,8 @@ class DataConfig(Settings):
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
     utility: Annotated[Literal["all"] | tuple[str, ...], BeforeValidator(_names)] = "all"
     private: Names = ()
+    extra_public: Folder | None = None
+    extra_images: int | None = Field(default=None, ge=1)
 
     @property
     def height(self) -> int:
@@ -102,6 +120,11 @@ class DataConfig(Settings):
             raise ValueError(
                 f"categories: source {self.source!r} has none, only 'folder' has; "
                 f"got {list(self.categories)}"
+            )
+        if self.extra_images is not None and self.extra_public is None:
+            raise ValueError(
+                f"extra_images: got {self.extra_images}, but there are no extra images; give their "
+                "folder with data.extra_public=FOLDER"
             )
         if self.utility != "all":
             both = sorted(set(self.utility) & set(self.private))

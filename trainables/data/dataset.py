@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data.config import DataConfig
+from trainables.data.extra import make_extra_source, refuse_shared
 from trainables.data.source import DataError
 from trainables.data.sources import make_source
 from trainables.data.splits import SPLIT_NAMES, Splits, make_splits
@@ -28,6 +29,8 @@ class Dataset:
         attribute_names: All attributes of the source, in the order of the label columns.
         utility_names: The attributes the service predicts.
         private_names: The attributes that are to stay private; may be none.
+        extra: Images without attributes that the attacker holds beside the public split, of the
+            same size as those of `store`; None without `data.extra_public`.
     """
 
     config: DataConfig
@@ -36,6 +39,7 @@ class Dataset:
     attribute_names: tuple[str, ...]
     utility_names: tuple[str, ...]
     private_names: tuple[str, ...]
+    extra: ImageStore | None = None
 
     @property
     def utility_columns(self) -> list[int]:
@@ -77,7 +81,8 @@ class Dataset:
 
         Returns:
             Source, sizes, numbers of images per split and of identities, the two hashes, skipped
-            images, and per attribute of the test split its rate and its majority-class rate.
+            images, and per attribute of the test split its rate and its majority-class rate. With
+            extra public images also how many of them there are and were skipped, and their hash.
         """
         test_labels = self.store.labels[self.rows("test")].astype(np.float64)
         positive = test_labels.mean(axis=0)
@@ -102,6 +107,17 @@ class Dataset:
             },
             "content_hash": self.content_hash,
             "splits_hash": self.splits.hash,
+            **self._describe_extra(),
+        }
+
+    def _describe_extra(self) -> dict[str, Any]:
+        """Nothing without extra images: studies that have none must not seem to be others."""
+        if self.extra is None:
+            return {}
+        return {
+            "num_extra_public": len(self.extra),
+            "num_extra_skipped": self.extra.num_skipped,
+            "extra_hash": self.extra.content_hash,
         }
 
 
@@ -167,14 +183,16 @@ class Outline:
 def check_source(config: DataConfig) -> Outline:
     """Checks everything about the data that can be checked without decoding an image.
 
-    Files are there and parse, attributes are known, no split is empty, and the private attributes
-    have both values where attackers learn and are measured.
+    Files are there and parse, those of `data.extra_public` too, attributes are known, no split is
+    empty, and the private attributes have both values where attackers learn and are measured.
 
     Raises:
         DataError: Naming the path or field and what is allowed.
     """
     source = make_source(config)
     source.check()
+    if (extra := make_extra_source(config)) is not None:
+        extra.check()
     utility, private = resolve_attributes(config, source.attribute_names)
     splits = make_splits(
         config.split,
@@ -200,16 +218,20 @@ def load_dataset(
     Args:
         config: Which images, at what size, split how.
         cache_dir: Folder of the image stores.
-        verify: Whether to hash the whole store rather than check structure and sizes alone. Done
-            once per node before the trials start, it spares each of them the reading.
+        verify: Whether to hash the whole stores rather than check structure and sizes alone, and
+            to compare the extra images with the study's own. Done once per node before the trials
+            start, it spares each of them the reading.
         progress: Called with (images done, images in all) while a store is built.
 
     Raises:
-        DataError: The source's files, an attribute name or a split cannot be used.
+        DataError: The source's files, the extra images, an attribute name or a split cannot be
+            used.
     """
     source = make_source(config)
     utility, private = resolve_attributes(config, source.attribute_names)
-    store = prepare_store(source, config.height, config.width, cache_dir, progress, verify)
+    size = config.height, config.width
+    extra_source = make_extra_source(config)  # before images are decoded for nothing
+    store = prepare_store(source, *size, cache_dir, progress, verify)
     splits = make_splits(
         config.split,
         config.fractions,
@@ -220,7 +242,12 @@ def load_dataset(
     )
     _refuse_constant(store.labels, splits, store.attribute_names, private)
     _warn_if_constant(store, splits, utility + private)
-    return Dataset(config, store, splits, store.attribute_names, utility, private)
+    extra = None
+    if extra_source is not None:
+        extra = prepare_store(extra_source, *size, cache_dir, progress, verify)
+        if verify:
+            refuse_shared(extra, store, splits)
+    return Dataset(config, store, splits, store.attribute_names, utility, private, extra)
 
 
 def _refuse_constant(

@@ -23,7 +23,7 @@ MIN_DECODER_CHANNELS = 16
 """Narrower decoders reconstruct poorly from any encoder: they would look like privacy."""
 
 
-def _starting_stride(height: int, width: int) -> int:
+def starting_stride(height: int, width: int) -> int:
     """Returns the stride at which a vector code is spread over a map.
 
     That of the backbone's last map, but never a map smaller than 4x4 cells: normalised over a
@@ -71,7 +71,8 @@ class Template(nn.Module):
         return logits + self.image
 
 
-def _block(in_channels: int, out_channels: int) -> nn.Module:
+def residual_block(in_channels: int, out_channels: int) -> nn.Module:
+    """Returns a ResNet's block at one resolution: [B, in, H, W] to [B, out, H, W]."""
     skip = None
     if in_channels != out_channels:
         skip = nn.Sequential(
@@ -102,7 +103,7 @@ def _residual(spec: CodeSpec, height: int, width: int, base: int) -> list[nn.Mod
     """The ResNet's mirror: z to the image's logits, from any stride."""
     parts: list[nn.Module]
     if len(spec.shape) == 1:
-        stride = _starting_stride(height, width)
+        stride = starting_stride(height, width)
         channels = _channels_at(stride, base)
         parts = [
             nn.BatchNorm1d(spec.shape[0], affine=False),
@@ -112,13 +113,13 @@ def _residual(spec: CodeSpec, height: int, width: int, base: int) -> list[nn.Mod
         stride, channels = height // spec.shape[1], spec.shape[0]
         parts = [nn.BatchNorm2d(channels, affine=False)]
     if stride >= 4:
-        parts.append(_block(channels, _channels_at(stride, base)))
+        parts.append(residual_block(channels, _channels_at(stride, base)))
     else:
         # Behind `input` there is no ResNet layer to mirror: a wider view of the neighbours will do.
         parts += [nn.Conv2d(channels, base, 3, padding=1), nn.ReLU(inplace=True)]
     while stride > 4:
         channels, stride = _channels_at(stride, base), stride // 2
-        parts += [nn.Upsample(scale_factor=2), _block(channels, _channels_at(stride, base))]
+        parts += [nn.Upsample(scale_factor=2), residual_block(channels, _channels_at(stride, base))]
     while stride > 2:
         parts += _sub_pixel(base, base)
         stride //= 2

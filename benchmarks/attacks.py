@@ -1,0 +1,148 @@
+"""What each attacker of a suite needs and finds: steps, seconds, score, floor, ceiling, leakage.
+
+One encoder is trained without a defence (or with one, `--lambda1`), and every attacker of the suite
+is trained on it until it saturates, each alone on one core; so are floors and ceilings.
+
+    python benchmarks/attacks.py                                       avatars, suite standard
+    python benchmarks/attacks.py --root CELEBA --cut conv1 conv3       CelebA's faces at 48 pixels
+    python benchmarks/attacks.py --root CELEBA --identity WEIGHTS      with the identity model Φ
+
+What is finished is kept in `--work` and not done again.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from benchmarks.encoders import AVATARS, Encoder, markdown, references, run_all
+from benchmarks.machine import keep_table
+
+WIDTH = 0.25
+CELEBA = {"source": "celeba", "image_size": 48, "utility": "all", "private": ["Male"]}
+Rows = dict[str, dict[str, Any]]
+
+
+def main() -> int:
+    """Runs what is missing and prints one table per cut."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--suite", default="standard", help="name of a suite (standard)")
+    parser.add_argument("--root", type=Path, help="folder of CelebA; avatars without it")
+    parser.add_argument("--cut", nargs="+", default=["conv3"], help="cut points (conv3)")
+    parser.add_argument("--identity", type=Path, help="weights of the built-in MobileFaceNet")
+    parser.add_argument("--lambda1", type=float, default=0.0, help="weight of the defence (0)")
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--work", type=Path, default=Path("results/benchmark-attacks"))
+    options = parser.parse_args()
+    data: dict[str, Any] = {**AVATARS, "image_size": 48}
+    if options.root is not None:
+        data = {**CELEBA, "root": str(options.root.absolute())}
+    attack: dict[str, Any] = {"batch_size": 48}
+    if options.identity is not None:
+        weights = str(options.identity.absolute())
+        attack |= {"identity_model": "mobilefacenet", "identity_weights": weights}
+    protector = {
+        "name": "reconstruction" if options.lambda1 else "none",
+        "rounds": 800,
+        "batch_size": 48,
+        "encoder_lr": 3e-3,
+        "encoder_lr_decay": 0.1,
+        **({"lambda1": options.lambda1} if options.lambda1 else {}),
+    }
+    texts = []
+    for cut in options.cut:
+        model = {"backbone": "resnet18", "width": WIDTH, "cut_point": cut}
+        table = _measure(data, model, attack, protector, options)
+        texts.append(f"### cut at {cut}\n\n{table}")
+    text = "\n\n".join(texts)
+    print(text)
+    source = "avatars" if options.root is None else "celeba"
+    command = f"python benchmarks/attacks.py {' '.join(sys.argv[1:])}".strip()
+    for path, name in ((options.root, "CELEBA"), (options.identity, "WEIGHTS")):
+        command = command.replace(str(path), name) if path is not None else command
+    print(f"kept in {keep_table(f'attacks-{source}-{options.suite}', command, text)}")
+    return 0
+
+
+def _measure(
+    data: Mapping[str, Any],
+    model: Mapping[str, Any],
+    attack: Mapping[str, Any],
+    protector: Mapping[str, Any],
+    options: argparse.Namespace,
+) -> str:
+    """Trains one encoder, attacks it, and makes the table."""
+    from study.verification import figures_of, judge
+    from trainables.attackers.config import AttackConfig
+    from trainables.attackers.suite import Circumstances, resolve_attackers, scale_of
+    from trainables.data.config import DataConfig
+
+    work = options.work.absolute()
+    circumstances = Circumstances.of(DataConfig(**data), AttackConfig(**attack))
+    names = [config.name for config in resolve_attackers(options.suite, circumstances)]
+    alone = {
+        name: Encoder("encoder", 0, data, model, {**attack, "suite": [name]}, protector)
+        for name in names
+    }
+    scales = list(dict.fromkeys(scale_of(name) for name in names))
+    ends = [
+        reference
+        for name in scales
+        for reference in references(data, model, {**attack, "suite": [name]})
+    ]
+    run_all([alone[names[0]]], work, 1)  # trains the encoder that all the others attack
+    start = time.monotonic()
+    run_all([alone[name] for name in names[1:]], work, options.processes)
+    suite_seconds = time.monotonic() - start
+    run_all(ends, work, options.processes)
+    known = {
+        (end.name, str(entry["attacker"]), 0): entry
+        for end in ends
+        for entry in json.loads(end.attacks(work).read_text(encoding="utf-8"))
+    }
+    found = {
+        str(entry["attacker"]): entry
+        for encoder in alone.values()
+        for entry in json.loads(encoder.attacks(work).read_text(encoding="utf-8"))
+    }
+    verdict = judge(figures_of([(0, entry) for entry in found.values()], known))
+    lines = []
+    for figure in sorted(verdict.figures, key=lambda f: -(f.leakage_test or 0.0)):
+        entry = figure.result
+        lines.append(
+            [
+                figure.attacker,
+                str(entry["kind"]),
+                str(entry["steps"]) if entry["saturated"] else f"> {entry['steps']}",
+                f"{entry['seconds']:.0f}",
+                f"{entry['test']:.3f}",
+                f"{figure.floor:.3f}",
+                f"{figure.ceiling:.3f}",
+                "" if figure.leakage_test is None else f"{figure.leakage_test:.3f}",
+                "" if figure.counts else "no",
+            ]
+        )
+    heads = [
+        "attacker", "after", "steps to saturation", "seconds", "score", "floor", "ceiling",
+        "leakage", "counts",
+    ]  # fmt: skip
+    total = sum(float(entry["seconds"]) for entry in found.values())
+    note = (
+        f"All attackers together took {total / 60:.1f} minutes of one core"
+        + (f", {suite_seconds / 60:.1f} minutes on {options.processes}" if lines else "")
+        + f" (without {names[0]}, which waited for the encoder); worst leakage "
+        f"{verdict.worst_leakage:.3f}, by {verdict.worst_attacker}."
+    )
+    return f"{markdown(heads, lines)}\n\n{note}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

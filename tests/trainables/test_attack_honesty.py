@@ -1,0 +1,113 @@
+"""What an attack must not depend on: test labels in a choice, the scale of the codes."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+import trainables.attack as attack_module
+from tests.trainables.trial_probe import DATA, attack_config, finish
+from trainables.attack import AttackTrial
+from trainables.data.dataset import load_dataset
+from trainables.frozen import FrozenEncoder
+from trainables.nets.backbones import CodeSpec
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_test_labels_and_images_have_no_part_in_any_choice(cache, tmp_path, monkeypatch):
+    dataset = load_dataset(DATA, cache)
+    store, test = dataset.store, dataset.rows("test")
+    labels, images = store.labels.copy(), np.array(store.images)
+    labels[test] = 1 - labels[test]
+    images[test] = 255 - images[test]
+    changed = dataclasses.replace(
+        dataset, store=dataclasses.replace(store, labels=labels, images=images)
+    )
+
+    def attack(output):
+        config = attack_config(
+            cache, tmp_path / output, "identity", ["attribute", "decoder"], max_steps=60
+        )
+        return {entry["attacker"]: entry for entry in finish(AttackTrial(config))[-1]["results"]}
+
+    before = attack("before")
+    monkeypatch.setattr(attack_module, "trial_dataset", lambda config: changed)
+    after = attack("after")
+    for name, entry in before.items():
+        for key in ("selection", "steps", "curve", "saturated", "num_train"):
+            assert after[name][key] == entry[key], (name, key)
+        assert after[name]["test"] != entry["test"]
+    # Every label of the test split turned round: what was right is wrong now.
+    before_plain, after_plain = before["attribute"]["metrics"], after["attribute"]["metrics"]
+    assert 0 < before_plain["balanced_accuracy/Pale_Skin"] < 1
+    assert after_plain.keys() == before_plain.keys()
+
+
+class Sends(FrozenEncoder):
+    """Sends what a function makes of images and labels."""
+
+    def encode(self, images, labels, seed=0):
+        return self.make(images, labels)
+
+    def hash(self):
+        return "made up"
+
+
+def sends(make, channels, side=4):
+    encoder = Sends("made up", CodeSpec("conv1", (channels, side, side)))
+    object.__setattr__(encoder, "make", make)
+    return encoder
+
+
+def attack_made_up(cache, tmp_path, monkeypatch, encoder, names, **settings):
+    monkeypatch.setattr(attack_module, "load_encoder", lambda *_: encoder)
+    times = {"evaluate_every": 50, **settings}
+    config = attack_config(cache, tmp_path / "a", "made up", names, **times)
+    config["in_loop"] = False
+    return {entry["attacker"]: entry for entry in finish(AttackTrial(config))[-1]["results"]}
+
+
+FAINT = 1e-3**0.5
+"""Deviation of a signal with a thousandth of the variance of what is around it."""
+
+
+def channel(images, private):
+    """Seven channels of images, and one that holds the private attribute, faintly."""
+    small = torch.nn.functional.adaptive_avg_pool2d(images, 4)
+    noise = torch.cat([small, small.flip(2), small[:, :1]], dim=1)
+    return torch.cat([noise, FAINT * 0.2 * private.expand(-1, 1, 4, 4)], dim=1)
+
+
+def cell(images, private):
+    """Eight channels of images; the attribute is in one cell of one of them."""
+    codes = torch.nn.functional.adaptive_avg_pool2d(images, 4).repeat(1, 3, 1, 1)[:, :8]
+    codes[:, 3, 2, 1] = FAINT * 0.2 * private[:, 0, 0, 0]
+    return codes
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1e4])
+@pytest.mark.parametrize(
+    ("place", "names", "steps"),
+    [
+        (channel, ["attribute", "attribute_other", "attribute_linear", "attribute_mlp"], 400),
+        (cell, ["attribute_linear", "attribute_mlp"], 4000),
+    ],
+)
+def test_a_faint_signal_in_codes_of_any_scale_is_found(
+    cache, tmp_path, monkeypatch, factor, place, names, steps
+):
+    column = load_dataset(DATA, cache).private_columns[0]
+
+    def make(images, labels):
+        return factor * place(images, labels[:, column].view(-1, 1, 1, 1))
+
+    times = {"max_steps": steps, "min_steps": steps // 2, "patience": steps // 200}
+    results = attack_made_up(cache, tmp_path, monkeypatch, sends(make, 8), names, **times)
+    found = [results[name]["test"] for name in names]
+    assert max(found) >= 0.98, found  # one of 33 and 39 test images may be missed
+    assert min(found) >= 0.95, found
