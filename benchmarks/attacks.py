@@ -45,7 +45,7 @@ def main() -> int:
     data: dict[str, Any] = {**AVATARS, "image_size": 48}
     if options.root is not None:
         data = {**CELEBA, "root": str(options.root.absolute())}
-    attack: dict[str, Any] = {"batch_size": 48}
+    attack: dict[str, Any] = {}
     if options.identity is not None:
         weights = str(options.identity.absolute())
         attack |= {"identity_model": "mobilefacenet", "identity_weights": weights}

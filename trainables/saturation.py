@@ -33,9 +33,9 @@ class SaturationConfig(Settings):
     lr: float = Field(default=2e-3, gt=0)
     lr_decay: float = Field(default=0.1, gt=0, le=1)
     min_delta: float = Field(default=0.004, ge=0)
-    patience: int = Field(default=8, ge=1)
+    patience: int = Field(default=6, ge=1)
     evaluate_every: int = Field(default=100, ge=1)
-    min_steps: int = Field(default=1000, ge=0)
+    min_steps: int = Field(default=1500, ge=0)
     max_steps: int = Field(default=8000, ge=1)
 
     @model_validator(mode="after")

@@ -22,5 +22,5 @@ class AttackConfig(SaturationConfig, IdentityConfig):
     suite: str | tuple[str, ...] = "quick"
     group: int = Field(default=3, ge=1)
     seeds: int = Field(default=1, ge=1)
-    batch_size: int = Field(default=64, ge=2)
+    batch_size: int = Field(default=32, ge=2)
     augment: bool = False
