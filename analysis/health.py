@@ -14,8 +14,6 @@ CHECKS: Mapping[str, str] = {
     "else is asked be learned",
     "floor": "from one that sends a constant nothing may be learned but what is known without it",
     "planted": "an attribute written into an otherwise constant code must be found",
-    "learnable": "there must be something to learn: the ceiling must lie clearly above the floor",
-    "saturated": "attackers must stop because they learned all they could, not for want of budget",
 }
 """What each check asks, in a sentence."""
 
@@ -144,7 +142,7 @@ def health_table(health: Health | None) -> dict[str, Any]:
 
 def _asked(checks: tuple[HealthCheck, ...]) -> list[tuple[str, str]]:
     """What the checks that were made ask."""
-    made = dict.fromkeys(check.check for check in checks)
+    made = dict.fromkeys(check.check.split(" ")[0] for check in checks)  # "planted at conv3"
     return [(name, CHECKS[name]) for name in made if name in CHECKS]
 
 

@@ -132,5 +132,8 @@ def _lines(
 
 def _trend(own: tuple[Rung, ...]) -> Trend | None:
     """Of the shares of the public split: another source's images are not more of the same."""
-    pairs = [(rung.position, value) for rung in own if rung.joined for value in rung.leakages]
-    return fit_trend([images for images, _ in pairs], [leakage for _, leakage in pairs])
+    # One point per number of images: all seeds of a rung have the same images, so that they say
+    # nothing of how another draw would do.
+    joined = [rung for rung in own if rung.joined]
+    means = [sum(rung.leakages) / len(rung.leakages) for rung in joined]
+    return fit_trend([rung.position for rung in joined], means)

@@ -231,6 +231,8 @@ def saturation_panels(tables: StudyTables) -> tuple[SaturationPanel, ...]:
 
 
 def _curve(tables: StudyTables, row: pd.Series) -> SaturationCurve | None:
+    if row.get("kind") == "identity":  # followed by the rank of every image, scored by rank-1
+        return None
     span = row["ceiling"] - row["floor"]
     if not (math.isfinite(span) and span > 0):
         return None

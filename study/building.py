@@ -267,9 +267,14 @@ def _check_baselines(
 
 def _check_suite(data: DataConfig, attack: AttackConfig) -> None:
     try:
-        resolve_attackers(attack.suite, Circumstances.of(data, attack))
+        attackers = resolve_attackers(attack.suite, Circumstances.of(data, attack))
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    if not any(attacker.counts for attacker in attackers):
+        raise ConfigError(
+            f"attack.suite: of {', '.join(a.name for a in attackers)} none is a black-box attacker "
+            "at its full strength, so that no leakage could be told; add one, such as 'decoder'"
+        )
 
 
 def _with_defaults(

@@ -98,6 +98,14 @@ def check_same_data(places: Places, client: Client, data: Mapping[str, Any], res
     before = read_json(places.folder.root / DATA_FILE)
     if before is None:
         before = _parse(study_artifact(client, places.folder.name, DATA_FILE))
+    # Studies made before suites had versions have those of the first.
+    version = (before or {}).get("suite_version", 1)
+    if before is not None and version != data["suite_version"]:
+        raise ConfigError(
+            f"--resume: {places.folder.name!r} was attacked by version {version} of the suites, "
+            f"this is version {data['suite_version']}: figures of the two cannot stand in one "
+            "study; choose another study.name"
+        )
     for name in ("content_hash", "splits_hash", "extra_hash"):
         was = (before or {}).get(name)
         if was is not None and was != data.get(name):

@@ -11,6 +11,7 @@ from pydantic import Field
 from analysis.addresses import without_password
 from search_spaces import PROTECTOR_NAME, JointSpace, ResolvedSpace, Value, default_cut
 from trainables.attackers.config import AttackConfig
+from trainables.attackers.suite import Circumstances, left_out
 from trainables.data.config import DataConfig
 from trainables.nets.config import ModelConfig
 from trainables.protectors import PROTECTORS
@@ -160,10 +161,16 @@ class StudyConfig:
         """The resolved configuration as YAML; given as a recipe it is the same study again."""
         return yaml.safe_dump(self.resolved(), sort_keys=False, width=100)
 
-    def dropped_line(self) -> str:
-        """Says what of the recipe was left aside because it is not for the protectors chosen."""
-        names, protectors = ", ".join(self.dropped), ", ".join(self.protectors)
-        return f"left aside from the recipe: {names} (not meant for {protectors})"
+    def remarks(self) -> list[str]:
+        """What was left out or aside, and why: cut points, attackers, keys of the recipe."""
+        lines = [f"cut point {cut} is left out: {why}" for cut, why in self.left_out.items()]
+        circumstances = Circumstances.of(self.data, self.attack)
+        without = left_out(self.attack.suite, circumstances)
+        lines += [f"attacker {name} is left out: it {why}" for name, why in without.items()]
+        if self.dropped:
+            names, protectors = ", ".join(self.dropped), ", ".join(self.protectors)
+            lines.append(f"left aside from the recipe: {names} (not meant for {protectors})")
+        return lines
 
     def at(self, point: Mapping[str, Value]) -> tuple[ModelConfig, Settings]:
         """The model's and the protector's settings with a point's values put in.

@@ -50,13 +50,8 @@ def print_plan(config: StudyConfig, places: Places, console: Console, resume: bo
     jobs = JobFactory(config, places.folder, PLACEHOLDER)
     plan = make_plan(config, jobs, max_concurrent(config, cpus, gpus))
     console.print(config.to_yaml(), markup=False, highlight=False, soft_wrap=True)
-    for cut_point, reason in config.left_out.items():
-        console.print(
-            f"cut point {cut_point} is left out: {reason}\n",
-            markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
-    if config.dropped:
-        console.print(f"{config.dropped_line()}\n", markup=False, highlight=False, soft_wrap=True)
+    for line in config.remarks():
+        console.print(f"{line}\n", markup=False, highlight=False, soft_wrap=True)
     if cluster is not None:
         console.print(
             f"RAY_ADDRESS: the cluster at {cluster} answers; its cores and devices are not looked "

@@ -21,7 +21,7 @@ from trainables.attackers.suite import (
     scale_of,
 )
 from trainables.frozen import PLANTED
-from trainables.nets.config import DEFAULT_CUTS, ModelConfig
+from trainables.nets.config import CUT_POINTS, DEFAULT_CUTS, CutPoint, ModelConfig
 from trainables.protectors import PROTECTORS
 from trainables.seeding import config_hash, derive_seed, file_hash
 from trainables.settings import Settings
@@ -44,7 +44,7 @@ class Job:
     Attributes:
         key: Its identity; the name of its files.
         kind: Whether it trains an encoder, attacks one, or measures a floor or ceiling.
-        encoder_id: The encoder it is about; `constant`, `identity` or `planted` for a reference.
+        encoder_id: The encoder it is about; for a reference `constant`, `identity`, `planted-CUT`.
         config: What the trial is built from.
         label: A few words for a person.
         attackers: Labels of the attackers it carries.
@@ -97,6 +97,7 @@ class JobFactory:
             for attacker in resolve_attackers(config.attack.suite, circumstances)
         }
         self.suite = Suite(attackers, config.attack.seeds, config.attack.group)
+        self._planted = _planted_cuts(config)
         self._scales = list(dict.fromkeys(scale_of(name) for name in attackers))
         weights = config.model.perceptual_weights, config.attack.identity_weights
         self._hashes = [None if path is None else file_hash(path) for path in weights]
@@ -146,6 +147,7 @@ class JobFactory:
                     "model": protect.config["model"],
                     "output": str(self._pictures(protect.encoder_id, seed)),
                     "in_loop": has_in_loop and not jobs,
+                    "people": not jobs,
                     "seed": derive_seed(self.config.study.seed, protect.encoder_id, seed),
                 }
                 label = f"{', '.join(labels)} on {protect.label}"
@@ -156,15 +158,15 @@ class JobFactory:
         """The trials that measure floors and ceilings.
 
         Args:
-            missing: (constant, identity or planted, attacker, seed) of those to be measured.
+            missing: (constant, identity or planted-CUT, attacker, seed) of those to be measured.
         """
         jobs: list[Job] = []
-        for which in (*REFERENCES, PLANTED):
+        for which in (*REFERENCES, *self._planted):
             for seed in range(self.suite.num_seeds):
                 wanted = [name for name in self._scales if (which, name, seed) in missing]
                 for labels in self.suite.chunks(wanted):
                     config = {
-                        "encoder": which,
+                        "encoder": PLANTED if which in self._planted else which,
                         "model": self._reference_model(which),
                         "output": str(self._pictures(which, seed)),
                         "in_loop": False,
@@ -176,7 +178,7 @@ class JobFactory:
         return jobs
 
     def all_references(self) -> set[tuple[str, str, int]]:
-        """Every (constant, identity or planted, attacker, seed) the study needs.
+        """Every (constant, identity or planted-CUT, attacker, seed) the study needs.
 
         The planted attributes are for the attackers of attributes, once: a check of health.
         """
@@ -185,7 +187,7 @@ class JobFactory:
             (which, name, seed) for which in REFERENCES for name in self._scales for seed in seeds
         }
         inferring = [name for name in self._scales if named_attacker(name).kind == "attribute"]
-        return ends | {(PLANTED, name, 0) for name in inferring}
+        return ends | {(which, name, 0) for which in self._planted for name in inferring}
 
     def reference_key(self, which: str, attacker: str, seed: int) -> str:
         """Identity of a floor or ceiling: data, attacker, attack settings, seed."""
@@ -294,8 +296,8 @@ class JobFactory:
         The planted attributes stand in a code like those of the study; elsewhere no cut is made.
         """
         fixed = self.config.model.model_dump(mode="json")
-        if which == PLANTED:
-            return fixed
+        if which in self._planted:
+            return {**fixed, "cut_point": self._planted[which]}
         plain = ModelConfig().model_dump(mode="json")
         return {
             **fixed,
@@ -311,6 +313,13 @@ class JobFactory:
             "threads": resources[f"cpus_per_{kind}"],
             "device": "cuda" if resources[f"gpus_per_{kind}"] > 0 else "cpu",
         }
+
+
+def _planted_cuts(config: StudyConfig) -> dict[str, CutPoint]:
+    """Name → cut point of the codes that attributes are planted in: the shallowest, the deepest."""
+    cuts = [cut for cut in CUT_POINTS[config.model.backbone] if cut in config.cut_points]
+    ends = dict.fromkeys([cuts[0], cuts[-1]] if cuts else [config.model.cut_point])
+    return {f"{PLANTED}-{cut}": cut for cut in ends}
 
 
 def _one_name(model: ModelConfig, cut: bool) -> ModelConfig:

@@ -42,9 +42,10 @@ from study.sweep import (
     run_sweep,
     start_ray,
 )
-from study.tasks import check_batch_sizes
+from study.tasks import check_batch_sizes, check_shares
 from study.tracking import Runs, impatient
 from study.trial import TrialFactory, make_trial
+from trainables.attackers.suite import SUITE_VERSION
 from trainables.checkpoint import write_text
 from trainables.data.dataset import Dataset, load_dataset
 from trainables.data.source import DataError
@@ -162,19 +163,15 @@ def _run_locked(
     check_nodes(config.resources, node_resources())
     check_shared(folder.results)
     dataset = _prepare_data(config, places, console)
-    data = dataset.describe()
-    check_people(config, dataset)
-    faces = prepare_identity(config, dataset, folder.cache, console)
+    data = {**dataset.describe(), "suite_version": SUITE_VERSION}
     check_same_data(places, client, data, options.resume)
+    check_people(config, dataset)
+    check_shares(config, dataset)
+    faces = prepare_identity(config, dataset, folder.cache, console)
     write_text(config.to_yaml(), folder.config)
     write_json(dict(data), folder.root / DATA_FILE)
-    for cut_point, reason in config.left_out.items():
-        console.print(
-            f"cut point {cut_point} is left out: {reason}",
-            markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
-    if config.dropped:
-        console.print(config.dropped_line(), markup=False, highlight=False, soft_wrap=True)
+    for line in config.remarks():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     jobs = JobFactory(config, folder, data)
     proposals = Proposals(config, places.storage)
@@ -223,7 +220,9 @@ def make_plan(
     """
     labels = int("labels" in config.study.baselines)
     attacks = jobs.suite.num_trials()
-    references = 2 * attacks if num_references is None else num_references
+    references = num_references
+    if references is None:
+        references = len(jobs.references(jobs.all_references()))
     return Plan(config.study.num_encoders + labels, attacks, references, concurrent)
 
 

@@ -10,8 +10,11 @@ import torch
 
 from study.config import StudyConfig
 from study.errors import ConfigError
-from trainables.data.dataset import Outline
+from trainables.attackers.suite import Circumstances, resolve_attackers
+from trainables.data.dataset import Dataset, Outline
+from trainables.data.splits import share_of
 from trainables.data.tasks import TaskBatches, is_categorical
+from trainables.identity import attacker_rows
 from trainables.protectors import PROTECTORS
 from trainables.protectors.base import Setting
 from trainables.protectors.config import ProtectorConfig
@@ -52,6 +55,31 @@ def check_tasks(config: StudyConfig, outline: Outline) -> None:
             raise ConfigError(str(error)) from error
         _check(outline, "private", tasks, settings.batch_size, part)
     _check(outline, "public", {setting.private_task}, config.attack.batch_size, "attack")
+
+
+def check_shares(config: StudyConfig, dataset: Dataset) -> None:
+    """Refuses attribute attackers whose share of the public images lacks a value of an attribute.
+
+    Raises:
+        ConfigError: Naming the attacker, the attribute and what to do.
+    """
+    labels = dataset.store.labels
+    try:
+        rows = attacker_rows(config.attack, dataset)
+    except ValueError as error:
+        raise ConfigError(f"attack.identity_model: {error}") from error
+    circumstances = Circumstances.of(config.data, config.attack)
+    for attacker in resolve_attackers(config.attack.suite, circumstances):
+        if attacker.kind != "attribute":
+            continue
+        own = share_of(rows, attacker.data)
+        for name, column in zip(dataset.private_names, dataset.private_columns, strict=True):
+            if len(np.unique(labels[own, column])) < 2:
+                raise ConfigError(
+                    f"attack.suite: {attacker.name!r} has {len(own)} public images, all or none "
+                    f"of them are {name!r}: nobody could learn it from them; give more images "
+                    "(data.num_images, data.fractions), or list attackers without it"
+                )
 
 
 def _trained(config: StudyConfig) -> Iterator[tuple[str, str, ProtectorConfig]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainables.attackers.in_loop import IN_LOOP, IN_LOOP_ATTRIBUTE, IN_LOOP_NAMES
-from trainables.attackers.suite import scale_of
+from trainables.attackers.suite import ATTACKERS, scale_of
 from trainables.metrics import leakage
 
 References = Mapping[tuple[str, str, int], Mapping[str, Any]]
@@ -168,7 +168,12 @@ def _figures(seed: int, result: Mapping[str, Any], references: References) -> At
 def _references(label: str, seed: int, references: References, split: str) -> tuple[float, float]:
     if label in NEAREST:
         kind, nearest = NEAREST[label]
-        known = {key[1] for key, value in references.items() if value["kind"] == kind}
+        # Not those of one attribute alone, nor those with more data: the nearest is the plainest.
+        known = {
+            key[1]
+            for key, value in references.items()
+            if aim_of(value) == (kind, None) and key[1] in ATTACKERS
+        }
         names = sorted(known, key=lambda name: (name != nearest, name))
         if not names:
             return math.nan, math.nan
@@ -188,12 +193,12 @@ def _ceiling(label: str, seed: int, references: References, split: str) -> float
     peers = [
         result
         for (which, _, number), result in references.items()
-        if (which, number) == ("identity", seed) and _aim(result) == _aim(own)
+        if (which, number) == ("identity", seed) and aim_of(result) == aim_of(own)
     ]
     return float(max(peers, key=lambda result: float(result["selection"]))[split])
 
 
-def _aim(result: Mapping[str, Any]) -> tuple[str, str | None]:
+def aim_of(result: Mapping[str, Any]) -> tuple[str, str | None]:
     """What an attacker is after: its kind, and the attribute that it infers alone."""
     return str(result["kind"]), (result.get("settings") or {}).get("only")
 

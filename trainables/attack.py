@@ -20,6 +20,7 @@ from trainables.attackers.config import AttackConfig
 from trainables.attackers.in_loop import in_loop_scores
 from trainables.attackers.suite import SUITE_VERSION, build_attacker, named_attacker
 from trainables.checkpoint import load_state, save_state
+from trainables.data.splits import share_of
 from trainables.data.tasks import TaskBatches
 from trainables.encodings import Encodings, Knowledge
 from trainables.frozen import PLANTED, FrozenEncoder, load_encoder, planted_encoder
@@ -33,15 +34,18 @@ from trainables.saturation import SaturationConfig, SaturationMonitor
 from trainables.scores import Scores
 from trainables.seeding import derive_seed
 
+MAX_PEOPLE_VALUES = 1 << 26
+"""Values of codes, of the test split, that are kept at once to tell people apart: 256 MiB."""
+
 
 class AttackTrial:
     """Trains the attackers of one group, one after the other.
 
     Args:
         config: `encoder` (a file, `identity`, `constant` or `planted`), `attackers` (settings as
-            JSON), `attack`, `data`, `model`, `seed`, `output`, `cache`, `device`, and `in_loop`:
+            JSON), `attack`, `data`, `model`, `seed`, `output`, `cache`, `device`; `in_loop`,
             whether this trial also evaluates the in-loop adversaries as they stood at the end of
-            training, and measures how far the codes tell people apart.
+            training; and `people`, whether it measures how far the codes tell people apart.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -126,11 +130,8 @@ class AttackTrial:
         self.best = self.attacker.weights()
 
     def _training_rows(self, config: AttackerConfig) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """The images an attacker learns from: of two shares the smaller is a part of the larger."""
-        rows = self.encodings.public_rows
-        if config.data < 1:
-            order = np.random.default_rng(len(rows)).permutation(rows)
-            rows = np.sort(order[: max(2, math.ceil(config.data * len(rows)))])
+        """The images an attacker learns from."""
+        rows = share_of(self.encodings.public_rows, config.data)
         # An encoder that sends true labels has nothing to send for an image without any.
         if config.extra and self.encoder.kind != "labels":
             rows = np.concatenate([rows, self.encodings.extra_rows])
@@ -161,6 +162,8 @@ class AttackTrial:
             flip = np.random.default_rng([self.flip_seed, self.steps]).random(len(rows)) < 0.5
             views = derive_seed(self.flip_seed, self.steps) if self.settings.augment else None
             batch = self.encodings.public_batch(rows, flip, views, attacker.wants_features)
+            # Dropout and sampled latents: a resumed attack must draw what it would have drawn.
+            torch.manual_seed(derive_seed(self.flip_seed, "draws", self.steps))
             attacker.train_step(batch)
             self.steps += 1
         batches = self.encodings.split_batches("selection", attacker.wants_features)
@@ -297,13 +300,19 @@ class AttackTrial:
 
     def _people_figures(self) -> dict[str, float]:
         """How far the codes of the test split tell people apart; empty where there are none."""
-        if not self.config.get("in_loop", False):
+        if not self.config.get("people", False):
             return {}
         who = self.encodings.people("test")
-        _, counts = np.unique(who, return_counts=True)
-        if (counts >= 2).sum() < 2:
+        kept = people.first_with_company(who, MAX_PEOPLE_VALUES // self.encoder.spec.num_values)
+        if len(np.unique(who[kept])) < 2:
             return {}
-        codes = torch.cat([batch.codes for batch in self.encodings.split_batches("test")])
+        wanted, start, parts = np.zeros(len(who), dtype=bool), 0, []
+        wanted[kept] = True
+        for batch in self.encodings.split_batches("test"):
+            own = torch.from_numpy(wanted[start : start + len(batch.codes)])
+            parts.append(batch.codes[own.to(batch.codes.device)])
+            start += len(batch.codes)
+        codes, who = torch.cat(parts), who[kept]
         figures = {
             **people.variances(codes, who)._asdict(),
             "chance_lda_score": people.chance_lda_score(who),

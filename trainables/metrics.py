@@ -232,5 +232,5 @@ def leakage(score: float, floor: float, ceiling: float) -> float:
     return min(1.0, max(0.0, (score - floor) / (ceiling - floor)))
 
 
-MIN_RANGE = 0.02
+MIN_RANGE = 0.05
 """Least distance of ceiling and floor; below it an attacker's leakage is mere noise."""

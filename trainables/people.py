@@ -109,6 +109,23 @@ def _with_two_images(people: People) -> tuple[Tensor, Tensor]:
     return numbers, kept
 
 
+def first_with_company(people: People, at_most: int) -> NDArray[np.int64]:
+    """Positions of the images of people with two or more, whole people only, ascending.
+
+    Args:
+        people: [N], who is on each image.
+        at_most: Images to return at most; people come in the order of their first image.
+    """
+    everybody = np.asarray(people, dtype=np.int64)
+    _, first, person, counts = np.unique(
+        everybody, return_index=True, return_inverse=True, return_counts=True
+    )
+    order = np.argsort(first)
+    order = order[counts[order] >= 2]
+    chosen = order[np.cumsum(counts[order]) <= at_most]
+    return np.flatnonzero(np.isin(person, chosen)).astype(np.int64)
+
+
 def gallery_and_probes(people: People) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Who is enrolled and who is looked for: a closed set.
 

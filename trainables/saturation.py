@@ -90,7 +90,7 @@ class SaturationMonitor:
         improved = score > self.best
         if improved:
             self.best, self.best_step = score, step
-        if score >= self.reference + self.config.min_delta or math.isinf(self.reference):
+        if score > self.reference and score >= self.reference + self.config.min_delta:
             self.reference, self.stale = score, 0
         else:
             self.stale += 1

@@ -114,7 +114,7 @@ def add_health(study: Any, passed: bool) -> None:
         ("floor", "decoder", "reconstruction", 0.003, "≤ 0.05", True, ""),
         ("planted", "attribute_linear", "attribute", 0.71 if not passed else 0.995, "≥ 0.99",
          passed, "" if passed else "found in 2 of 5 seeds"),
-        ("saturated", "attribute", "attribute", None, "yes", True, ""),
+        ("floor", "attribute", "attribute", None, "yes", True, ""),
     ]  # fmt: skip
     names = ("check", "attacker", "kind", "value", "needed", "passed", "note")
     content = {

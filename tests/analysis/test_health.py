@@ -99,7 +99,7 @@ def test_table_has_failed_checks_first(make_study: Any) -> None:
          "found in 2 of 5 seeds"],
         ["ceiling", "decoder", "reconstruction", "0.970", "≥ 0.95", "yes", "–"],
         ["floor", "decoder", "reconstruction", "0.003", "≤ 0.05", "yes", "–"],
-        ["saturated", "attribute", "attribute", "–", "yes", "yes", "–"],
+        ["floor", "attribute", "attribute", "–", "yes", "yes", "–"],
     ]  # fmt: skip
     assert health_table(None)["rows"] == []
 

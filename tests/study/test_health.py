@@ -5,8 +5,9 @@ import pytest
 from study.health import examine
 
 
-def entry(score, kind="reconstruction"):
-    return {"kind": kind, "test": score, "selection": 0.0}
+def entry(score, kind="reconstruction", **more):
+    metrics = {"ssim": score} if kind == "reconstruction" else {}
+    return {"kind": kind, "test": score, "selection": 0.0, "metrics": metrics, **more}
 
 
 def references(**changes):
@@ -18,11 +19,13 @@ def references(**changes):
         "constant_attribute_linear": entry(0.51, "attribute"),
         "identity_attribute": entry(0.80, "attribute"),
         "identity_attribute_linear": entry(0.52, "attribute"),
-        "planted_attribute": entry(1.0, "attribute"),
-        "planted_attribute_linear": entry(0.995, "attribute"),
+        "planted-conv3_attribute": entry(1.0, "attribute"),
+        "planted-conv3_attribute_linear": entry(0.995, "attribute"),
     }  # fmt: skip
     values |= {
-        name: {**values[name], "test": score} for name, score in changes.items() if name in values
+        name: entry(score, values[name]["kind"])
+        for name, score in changes.items()
+        if name in values
     }
     assert changes.keys() <= values.keys()
     return {(*key.split("_", 1), 0): value for key, value in values.items()}
@@ -50,7 +53,7 @@ def test_a_suite_that_is_well_passes_every_check() -> None:
         # A constant code tells nothing, unless labels leak into the attack.
         ({"constant_attribute": 0.56}, [("floor", "attribute")]),
         ({"constant_attribute": 0.44}, [("floor", "attribute")]),
-        ({"planted_attribute_linear": 0.98}, [("planted", "attribute_linear")]),
+        ({"planted-conv3_attribute_linear": 0.98}, [("planted at conv3", "attribute_linear")]),
         # Nobody reads it from images: leakage of it means nothing.
         (
             {"identity_attribute": 0.52},
@@ -63,7 +66,7 @@ def test_each_failure_is_named(changes, failures) -> None:
 
 
 def test_a_failure_says_what_was_needed_and_what_it_means() -> None:
-    (check,) = examine("quick", references(planted_attribute=0.7)).failures
+    (check,) = examine("quick", references(**{"planted-conv3_attribute": 0.7})).failures
     assert (check.value, check.needed) == (0.7, "≥ 0.99")
     assert "was not read" in check.note
 
@@ -71,3 +74,34 @@ def test_a_failure_says_what_was_needed_and_what_it_means() -> None:
 def test_repetitions_are_not_judged_again() -> None:
     more = {(which, name, 1): entry(0.0) for which, name, _ in references()}
     assert examine("quick", {**references(), **more}).failures == ()
+
+
+def test_an_attribute_alone_is_judged_by_those_after_the_same() -> None:
+    """The mean over attributes is easy to learn; that one among them is not must be said."""
+    alone = {"settings": {"only": "Oval_Face"}}
+    more = {
+        ("constant", "attribute-only-Oval_Face", 0): entry(0.5, "attribute", **alone),
+        ("identity", "attribute-only-Oval_Face", 0): entry(0.52, "attribute", **alone),
+    }
+    (check,) = examine("standard", {**references(), **more}).failures
+    assert (check.check, check.attacker) == ("ceiling", "attribute-only-Oval_Face")
+    assert check.value == 0.52
+
+
+def test_nobody_is_known_again_by_a_constant_code() -> None:
+    def people(rank1):
+        return {
+            ("constant", "reidentify", 0): entry(rank1, "identity", metrics={"chance_rank1": 0.01}),
+            ("identity", "reidentify", 0): entry(0.6, "identity", metrics={"chance_rank1": 0.01}),
+        }
+
+    assert examine("standard", {**references(), **people(0.01)}).failures == ()
+    (check,) = examine("standard", {**references(), **people(0.2)}).failures
+    assert (check.check, check.attacker) == ("floor", "reidentify")
+
+
+def test_mean_images_are_compared_by_ssim_whatever_they_are_scored_by() -> None:
+    values = references()
+    faces = {**values["constant", "decoder_strong", 0], "test": 0.0}  # cosine of a mean face
+    values["constant", "decoder_strong", 0] = faces
+    assert examine("quick", values).failures == ()

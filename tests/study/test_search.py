@@ -11,7 +11,7 @@ from study.folder import write_json
 from study.launch import until
 from tests.study.study_fakes import FakeAttack, fake_trial
 
-NUM_REFERENCES = 3
+NUM_REFERENCES = 4
 """Trials that measure the floors, the ceilings and the planted attribute, with a group for all."""
 
 
@@ -54,38 +54,39 @@ def test_attacks_come_before_references_before_new_encoders(make_bench) -> None:
     bench = make_bench("attack.group=3")
     order = Driver(bench).run()
     suite = "decoder, decoder_strong, attribute on"
-    assert order[:7] == [
+    assert order[:8] == [
         f"reference {suite} constant",
         f"reference {suite} identity",
-        "reference attribute on planted",
+        "reference attribute on planted-conv3",
+        "reference attribute on planted-conv4",
         "protect labels",
         f"attack {suite} labels",
         "protect none conv3",
         f"attack {suite} none conv3",
     ]
-    assert order[7:10] == [
+    assert order[8:11] == [
         "protect none conv4",
         f"attack {suite} none conv4",
         "protect reconstruction conv4 λ1=1",
     ]
-    # Four encoders beside labels, each with one attack trial, and three references.
-    assert len(order) == 3 + 5 * 2
+    # Four encoders beside labels, each with one attack trial, and four references.
+    assert len(order) == 4 + 5 * 2
     assert bench.search.finished
     assert bench.search.suggest("more") == Searcher.FINISHED
 
 
 def test_while_something_runs_the_search_is_asked_again_later(make_bench) -> None:
     driver = Driver(make_bench("study.num_encoders=1", "study.baselines=[]"))
-    taken = [driver.take() for _ in range(5)]
-    assert [config["kind"] for _, config in taken[:4]] == [*["attack"] * 3, "protect"]
-    assert taken[4] is None
+    taken = [driver.take() for _ in range(6)]
+    assert [config["kind"] for _, config in taken[:5]] == [*["attack"] * 4, "protect"]
+    assert taken[5] is None
     assert not driver.search.finished
 
 
 def test_optuna_is_told_only_when_the_last_attacker_has_ended(make_bench) -> None:
     bench = make_bench("study.num_encoders=1", "study.baselines=[]", "attack.group=1")
     driver = Driver(bench)
-    for _ in range(7):  # three floors, three ceilings, one planted attribute
+    for _ in range(8):  # three floors, three ceilings, two planted attributes
         driver.finish(*driver.take())
     driver.finish(*driver.take())  # the encoder
     for _ in range(2):
@@ -102,22 +103,24 @@ def test_optuna_is_told_only_when_the_last_attacker_has_ended(make_bench) -> Non
 def test_an_encoder_waits_for_the_references(make_bench) -> None:
     bench = make_bench("study.num_encoders=1", "study.baselines=[]")
     driver = Driver(bench)
-    floor, ceiling, planted, encoder = (driver.take() for _ in range(4))
+    floor, ceiling, *planted, encoder = (driver.take() for _ in range(5))
     driver.finish(*encoder)
     driver.finish(*driver.take())
     driver.finish(*floor)
-    driver.finish(*planted)
+    for reference in planted:
+        driver.finish(*reference)
     assert bench.proposals.trials()[0].state == TrialState.RUNNING
     driver.finish(*ceiling)
     assert bench.proposals.trials()[0].state == TrialState.COMPLETE
 
 
 def test_references_are_measured_once_for_all_studies(make_bench) -> None:
-    assert sum(line.startswith("reference") for line in Driver(make_bench()).run()) == 3
+    first = Driver(make_bench()).run()
+    assert sum(line.startswith("reference") for line in first) == NUM_REFERENCES
     other = Driver(make_bench("study.name=other", "study.seed=5")).run()
     assert not any(line.startswith("reference") for line in other)
     slower = Driver(make_bench("study.name=third", "attack.max_steps=1077")).run()
-    assert sum(line.startswith("reference") for line in slower) == 3
+    assert sum(line.startswith("reference") for line in slower) == NUM_REFERENCES
 
 
 @pytest.mark.parametrize(
@@ -167,7 +170,7 @@ def test_the_study_goes_on_after_a_failed_trial_and_a_resumed_one_tries_it_again
 ) -> None:
     bench = make_bench("study.num_encoders=2", "study.baselines=[]", "attack.group=1")
     driver = Driver(bench)
-    for _ in range(8):  # seven references, the encoder
+    for _ in range(9):  # eight references, the encoder
         driver.finish(*driver.take())
     trial_id, config = driver.take()
     path = bench.folder.error(config["key"])
@@ -200,7 +203,8 @@ def test_without_a_reference_nothing_is_judged(make_bench) -> None:
     order = driver.run()
     assert order == [
         "reference decoder, decoder_strong, attribute on identity",
-        "reference attribute on planted",
+        "reference attribute on planted-conv3",
+        "reference attribute on planted-conv4",
     ]
     assert bench.search.finished
     (failure,) = bench.search.failures
@@ -215,10 +219,11 @@ def test_encoders_wait_for_a_reference_that_failed(make_bench) -> None:
     words = ("study.num_encoders=1", "study.baselines=[]")
     bench = make_bench(*words)
     driver = Driver(bench)
-    floor, ceiling, planted, encoder = (driver.take() for _ in range(4))
+    floor, ceiling, *planted, encoder = (driver.take() for _ in range(5))
     driver.search.on_trial_complete(floor[0], error=True)
     driver.finish(*ceiling)
-    driver.finish(*planted)
+    for reference in planted:
+        driver.finish(*reference)
     driver.finish(*encoder)
     assert [line.split()[0] for line in driver.run()] == ["attack"]
     assert len(bench.search.failures) == 2
@@ -302,7 +307,7 @@ def test_what_a_trial_notes_is_passed_on(make_bench) -> None:
 def test_a_resumed_search_does_only_what_is_missing(make_bench) -> None:
     first = Driver(make_bench())
     done = []
-    for _ in range(7):
+    for _ in range(8):
         trial_id, config = first.take()
         done.append(config["key"])
         first.finish(trial_id, config)
@@ -313,8 +318,8 @@ def test_a_resumed_search_does_only_what_is_missing(make_bench) -> None:
     assert config["key"] == interrupted
     driver = Driver(make_bench())
     order = driver.run()
-    assert len(order) == 13 - 7
-    assert len(set(done)) == 7
+    assert len(order) == 14 - 8
+    assert len(set(done)) == 8
     states = [trial.state for trial in second.proposals.trials()]
     assert states == [TrialState.COMPLETE] * 2
 

@@ -107,7 +107,7 @@ def test_a_recipes_weights_are_not_another_methods(tmp_path: Path) -> None:
     assert {values(study, name)["rounds"] for name in study.protectors} == {300}
     alone = load_config(SMALL, [SIZE, "protector.name=obfuscator"])
     assert set(alone.dropped) == {"protector.lambda2", "protector.mu1", "protector.mu2"}
-    assert "not meant for obfuscator" in alone.dropped_line()
+    assert "not meant for obfuscator" in alone.remarks()[-1]
     assert "protector.lambda2" in alone.space.domains
     assert load_config(SMALL, [SIZE, "protector.name=labels"]).protector_name == "labels"
 

@@ -111,3 +111,41 @@ def test_a_faint_signal_in_codes_of_any_scale_is_found(
     found = [results[name]["test"] for name in names]
     assert max(found) >= 0.98, found  # one of 33 and 39 test images may be missed
     assert min(found) >= 0.95, found
+
+
+ATTRIBUTE_ATTACKERS = ["attribute", "attribute_other", "attribute_linear", "attribute_mlp"]
+
+
+def test_a_planted_attribute_is_found_by_every_attacker(cache, tmp_path):
+    times = {"evaluate_every": 50, "max_steps": 300}
+    config = attack_config(cache, tmp_path, "planted", ATTRIBUTE_ATTACKERS, **times)
+    results = {entry["attacker"]: entry for entry in finish(AttackTrial(config))[-1]["results"]}
+    for name in ATTRIBUTE_ATTACKERS:
+        assert results[name]["test"] >= 0.99, name
+        bits = results[name]["metrics"]["usable_information/Pale_Skin"]
+        assert 0.9 < bits <= 1, name
+
+
+def test_codes_of_pure_noise_tell_nothing(cache, tmp_path, monkeypatch):
+    """Over 5 seeds, each with noise of its own, the mean stays within 2 standard errors of 1/2."""
+    found = {name: [] for name in ATTRIBUTE_ATTACKERS}
+    for seed in range(5):
+        generator = torch.Generator().manual_seed(seed)
+        # Drawn anew whenever the encoder is asked: there is nothing to remember an image by.
+        encoder = sends(
+            lambda images, labels, source=generator: torch.randn(
+                len(images), 8, 4, 4, generator=source
+            ),
+            8,
+        )
+        times = {"max_steps": 150, "min_steps": 50, "patience": 1}
+        results = attack_made_up(
+            cache, tmp_path / str(seed), monkeypatch, encoder, ATTRIBUTE_ATTACKERS, **times
+        )
+        for name in ATTRIBUTE_ATTACKERS:
+            found[name].append(results[name]["test"])
+            assert results[name]["metrics"]["usable_information/Pale_Skin"] < 0.05, name
+    labels = load_dataset(DATA, cache).rows("test")
+    error = 2 * 0.5 / (5 * len(labels)) ** 0.5
+    for name, scores in found.items():
+        assert abs(np.mean(scores) - 0.5) <= error, (name, scores)

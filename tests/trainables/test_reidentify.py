@@ -98,11 +98,13 @@ def test_own_image_rank_by_hand():
     assert own_image_rank(features, features, None) == 1
     # Each is nearest to the next: one other comes before its own, the third ties with it.
     predicted = features.roll(1, dims=0)
-    assert own_image_rank(predicted, features, None) == pytest.approx(1 / 2.5)
+    nearness = 1 - math.log(2.5) / math.log(3)
+    assert own_image_rank(predicted, features, None) == pytest.approx(nearness)
     # The two that are mixed up are one person: no stranger comes before either.
     swapped = features[[1, 0, 2]]
+    tied = 1 - math.log(1.5) / math.log(2)
     assert own_image_rank(swapped, features, torch.tensor([5, 5, 6])) == pytest.approx(
-        (1 / 1.5 + 1 / 1.5 + 1) / 3
+        (2 * tied + 1) / 3
     )
 
 

@@ -37,6 +37,7 @@ def attack_config(cache, output, encoder, attackers, data=DATA, model=MODEL, **v
         "output": str(output),
         "cache": str(cache),
         "in_loop": True,
+        "people": True,
     }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -21,6 +22,8 @@ from trainables.scores import Scores, reconstruction_scores
 from trainables.settings import Settings
 
 Kind = Literal["reconstruction", "attribute", "feature", "identity"]
+MONITORED = 128
+"""Images on which reconstructions are compared by Φ while an attacker trains."""
 Features = Callable[[Tensor], Tensor]
 """The identity model Φ: images [B, 3, H, W] in [0, 1] to features [B, D]."""
 
@@ -183,13 +186,15 @@ class Reconstructor(Attacker):
     """An attacker that rebuilds images.
 
     Its score is the mean cosine of Φ(x) and Φ(x̂) where there is an identity model, else SSIM.
-    While it trains SSIM decides: Φ takes longer than the attacker itself.
+    While it trains it is followed by the same measure, with Φ on a part of the split: Φ takes
+    longer than the attacker itself.
 
     Attributes:
         features: The identity model; None without one.
     """
 
     features: Features | None = None
+    _known: Tensor | None = None
 
     @abstractmethod
     def reconstruct(self, codes: Tensor) -> Tensor:
@@ -201,6 +206,23 @@ class Reconstructor(Attacker):
         return reconstruction_scores(pairs, self.features)
 
     def monitor(self, batches: Iterable[CodeBatch]) -> float:
-        """Mean SSIM."""
+        """Mean SSIM or, with Φ, mean cosine on the first `MONITORED` images."""
+        if self.features is not None:
+            return self._cosine(self.features, batches)
         values = [ssim(self.reconstruct(batch.codes), batch.images) for batch in batches]
         return float(torch.cat(values).double().mean())
+
+    def _cosine(self, features: Features, batches: Iterable[CodeBatch]) -> float:
+        rebuilt: list[Tensor] = []
+        images: list[Tensor] = []
+        left = MONITORED
+        for batch in batches:
+            rebuilt.append(self.reconstruct(batch.codes[:left]))
+            images.append(batch.images[:left])
+            left -= len(images[-1])
+            if left <= 0:
+                break
+        if self._known is None:  # the same images every time
+            self._known = features(torch.cat(images))
+        cosine = F.cosine_similarity(features(torch.cat(rebuilt)), self._known)
+        return float(cosine.double().mean())

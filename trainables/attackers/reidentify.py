@@ -113,9 +113,12 @@ def reidentify_reconstructions(
 
 
 def own_image_rank(predicted: Tensor, features: Tensor, people: Tensor | None) -> float:
-    """Mean reciprocal rank of each image's own Φ(x) among those of all other people, by M(z).
+    """How near M(z) is to each image's own Φ(x), by rank among those of all other people.
 
-    Between 0 and 1; of features that tie, half come first.
+    The mean of 1 − log(rank) / log(last rank): 1 where each is its own nearest, 0 where each comes
+    last, 1 / log(last rank) or so by chance. In the logarithm coming from the thousandth to the
+    hundredth place counts as much as from there to the tenth, so that whoever learns slowly in a
+    large split is seen to. Of features that tie, half come first.
 
     Args:
         predicted: M(z), [N, D].
@@ -132,7 +135,8 @@ def own_image_rank(predicted: Tensor, features: Tensor, people: Tensor | None) -
         own = cosines.diagonal(start).unsqueeze(1)
         others = people[rows].view(-1, 1) != people.view(1, -1)
         before = ((cosines > own) & others).sum(dim=1) + ((cosines == own) & others).sum(dim=1) / 2
-        total += float((1 / (1 + before)).sum())
+        last = torch.log1p(others.sum(dim=1).double()).clamp_min(1e-9)
+        total += float((1 - torch.log1p(before) / last).sum())
     return total / len(predicted)
 
 

@@ -1,6 +1,7 @@
 """Who gets which images: the private, public, selection and test splits (methods.md §1)."""
 
 import hashlib
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -10,6 +11,19 @@ from trainables.data.source import DataError
 
 Rows = NDArray[np.int64]
 SPLIT_NAMES = ("private", "public", "selection", "test")
+
+
+def share_of(rows: Rows, share: float) -> Rows:
+    """A part of a split, sorted; always the same, and of two shares the smaller is in the larger.
+
+    Args:
+        rows: The split, sorted.
+        share: In (0, 1]; two images at least.
+    """
+    if share == 1:
+        return rows
+    order = np.random.default_rng(len(rows)).permutation(rows)
+    return np.sort(order[: max(2, math.ceil(share * len(rows)))])
 
 
 @dataclass(frozen=True)

@@ -82,16 +82,19 @@ def residual_block(in_channels: int, out_channels: int) -> nn.Module:
     return block
 
 
-def build_decoder(spec: CodeSpec, height: int, width: int, base: int) -> nn.Module:
+def build_decoder(
+    spec: CodeSpec, height: int, width: int, base: int, narrowest: int = MIN_DECODER_CHANNELS
+) -> nn.Module:
     """Builds `Dec`: z to an image [B, 3, height, width] in [0, 1].
 
     Args:
         spec: The code's cut point and shape.
         height: Image height in pixels, a multiple of the code's stride.
         width: Image width in pixels.
-        base: Channels at the finest resolutions; `MIN_DECODER_CHANNELS` at least.
+        base: Channels at the finest resolutions.
+        narrowest: The least of them.
     """
-    base = max(base, MIN_DECODER_CHANNELS)
+    base = max(base, narrowest)
     of_vgg = spec.cut_point in CUT_POINTS["vgg16"]
     parts = _mirrored_vgg(spec, base) if of_vgg else _residual(spec, height, width, base)
     decoder = ConvStack(*parts, Template(height, width), nn.Sigmoid())

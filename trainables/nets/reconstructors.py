@@ -59,7 +59,7 @@ def build_reconstructor(
         known = ", ".join(get_args(Architecture))
         raise ValueError(f"architecture: unknown {architecture!r}. Known: {known}")
     if architecture == "mirror":
-        return build_decoder(spec, height, width, base)
+        return build_decoder(spec, height, width, base, narrowest=1)
     return TwoPathDecoder(architecture, spec, height, width, base).to(
         memory_format=torch.channels_last
     )
