@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trainables.attackers.suite import SUITE_VERSION
 from trainables.checkpoint import load_state, save_state
 
 CONTENT = {
     "content_hash": "0" * 64, "splits_hash": "1" * 16, "height": 32, "width": 32,
     "utility": ["Eyeglasses"], "private": ["Smiling"], "source": "avatars", "num_images": 400,
     "split_sizes": {"private": 256, "public": 64, "selection": 32, "test": 48},
+    "suite_version": SUITE_VERSION,
 }  # fmt: skip
-"""As much of `Dataset.describe()` as a study reads."""
+"""As much of `Dataset.describe()` as a study reads, and what it adds to it."""
 
 
 class FakeDataset:

@@ -120,6 +120,16 @@ def test_other_data_are_refused_on_resume(places) -> None:
         check_same_data(places, client, CONTENT, True)
 
 
+def test_a_study_of_an_earlier_suite_is_not_gone_on_with(places) -> None:
+    journal(places)
+    client = connect(places.tracking)
+    before = {name: value for name, value in CONTENT.items() if name != "suite_version"}
+    write_json(before, places.folder.root / DATA_FILE)
+    with pytest.raises(ConfigError, match="attacked by version 1 of the suites, this is version"):
+        check_same_data(places, client, CONTENT, True)
+    check_same_data(places, client, CONTENT, False)
+
+
 def test_content_is_a_part_of_every_identity_and_its_place_is_not(places, tmp_path) -> None:
     weights = tmp_path / "w.pt"
     torch.save({"a": torch.zeros(1)}, weights)

@@ -72,6 +72,7 @@ def study(tmp_path: Path, monkeypatch) -> Study:
     monkeypatch.setattr(launch, "node_resources", lambda: [(2.0, 0.0)])
     monkeypatch.setattr(launch, "check_shared", lambda results: None)
     monkeypatch.setattr(launch, "_prepare_data", lambda *_: FakeDataset())
+    monkeypatch.setattr(launch, "check_shares", lambda *_: None)
     monkeypatch.setattr(launch, "run_sweep", drive)
     return Study(tmp_path / "results")
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from study.errors import ConfigError
 from study.faces import check_people, prepare_identity
+from study.tasks import check_shares
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_dataset
 
@@ -54,3 +55,16 @@ def test_re_identification_needs_people_to_find(make_config, cache) -> None:
     with pytest.raises(ConfigError, match="'reidentify' needs two people with two images"):
         check_people(config, alone)
     check_people(make_config("data.num_images=300"), alone)
+
+
+def test_a_share_without_both_values_is_refused(make_config, cache) -> None:
+    words = ["data.num_images=300", "attack.suite=[decoder, attribute-data-0.1]"]
+    config = make_config(*words)
+    dataset = load(config, cache)
+    labels = dataset.store.labels.copy()
+    labels[:, dataset.private_columns] = 0
+    labels[dataset.rows("public")[:1], dataset.private_columns[0]] = 1
+    rare = replace(dataset, store=replace(dataset.store, labels=labels))
+    check_shares(config, dataset)
+    with pytest.raises(ConfigError, match="'attribute-data-0.1' has 5 public images, all or none"):
+        check_shares(config, rare)

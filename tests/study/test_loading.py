@@ -260,3 +260,19 @@ def test_only_scale_may_change_on_resume() -> None:
     assert changed_fields(old, load_config(SMALL, bigger).resolved()) == []
     other = load_config(SMALL, ["study.seed=1", "protector.lambda1=3"])
     assert changed_fields(old, other.resolved()) == ["protector.lambda1", "study.seed"]
+
+
+def test_a_suite_in_which_nobody_counts_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match="of decoder-data-0.1 none is a black-box attacker at its"
+    ):
+        load_config("quickstart", ["attack.suite=[decoder-data-0.1]"])
+
+
+def test_what_is_left_out_is_said() -> None:
+    remarks = load_config("quickstart", ["attack.suite=standard"]).remarks()
+    assert [line.split(":")[0] for line in remarks] == [
+        "attacker feature is left out",
+        "attacker reidentify is left out",
+    ]
+    assert load_config("quickstart").remarks() == []

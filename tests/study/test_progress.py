@@ -93,7 +93,7 @@ def test_time_left_adds_up_what_waits_and_what_runs(screen) -> None:
 def test_references_that_are_known_already_take_no_time(make_bench) -> None:
     bench = make_bench()
     assert make_plan(bench.config, bench.jobs, 1, num_references=0).totals()["reference"] == 0
-    assert make_plan(bench.config, bench.jobs, 1).totals()["reference"] == 2
+    assert make_plan(bench.config, bench.jobs, 1).totals()["reference"] == 4
     clock = Clock()
     progress = Progress(Plan(1, 1, 0, 1), Console(file=io.StringIO()), clock)
     for kind in ("protect", "attack"):

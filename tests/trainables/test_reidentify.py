@@ -169,7 +169,7 @@ def test_noise_finds_nobody():
     scores = attacker.evaluate([test])
     # 200 probes among 100 people: 2 are expected, and 10 do not happen by chance.
     assert scores.score < 0.05
-    assert attacker.monitor([test]) < 0.1
+    assert attacker.monitor([test]) == pytest.approx(1 / math.log(300), abs=0.05)
 
 
 def test_a_constant_code_is_at_chance():

@@ -81,6 +81,19 @@ def test_attack_trial_repeats_and_resumes_exactly(cache, tmp_path):
         assert (tmp_path / "a" / f"{name}.png").is_file()
 
 
+@pytest.mark.parametrize("name", ["attribute_other", "attribute_mlp", "generative"])
+def test_attackers_that_draw_numbers_resume_exactly(cache, tmp_path, name):
+    config = attack_config(cache, tmp_path / "a", "identity", [name], evaluate_every=10)
+    whole = [without_times(result) for result in finish(AttackTrial(config))]
+    first = AttackTrial(config)
+    first.step()
+    first.save(tmp_path / "checkpoint.pt")
+    torch.rand(3)  # whatever else drew numbers in the meantime
+    second = AttackTrial(config)
+    second.load(tmp_path / "checkpoint.pt")
+    assert [without_times(result) for result in finish(second)] == whole[1:]
+
+
 def test_labels_trial_trains_nothing_and_has_perfect_utility(cache, tmp_path):
     (result,) = finish(ProtectTrial(protect_config(cache, tmp_path / "l", "labels")))
     assert result["utility/mean_mcc"] == 1.0

@@ -61,7 +61,7 @@ class DecoderConfig(AttackerConfig):
         """Says why it cannot attack images of this size, in pixels; empty if it can."""
         if self.loss == "ms_ssim" and min(height, width) <= MS_SSIM_MIN_SIDE:
             return (
-                f"the loss 1 - MS-SSIM needs sides above {MS_SSIM_MIN_SIDE} pixels, "
+                f"needs images with sides above {MS_SSIM_MIN_SIDE} pixels for its MS-SSIM, "
                 f"got {height}x{width}"
             )
         return ""
