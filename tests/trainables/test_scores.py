@@ -1,0 +1,96 @@
+"""Scores of reconstructions by hand, and what an attacker is followed by while it trains."""
+
+import math
+
+import pytest
+import torch
+
+from trainables.attackers.base import MONITORED, Reconstructor
+from trainables.attackers.decoder import DecoderConfig
+from trainables.encodings import CodeBatch
+from trainables.scores import reconstruction_scores
+
+
+def of_colour(*colours):
+    """Images of one colour each."""
+    return torch.tensor(colours).view(-1, 3, 1, 1).expand(-1, 3, 16, 16).contiguous()
+
+
+def colour(images):
+    """A Φ that answers the mean colour."""
+    return images.mean(dim=(2, 3))
+
+
+IMAGES = of_colour([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.5, 0.0])
+REBUILT = of_colour([1.0, 0.0, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 0.0])
+
+
+def test_face_similarity_is_the_mean_cosine_of_features():
+    scores = reconstruction_scores([(REBUILT[:2], IMAGES[:2]), (REBUILT[2:], IMAGES[2:])], colour)
+    # The same; 3-4-5; and no direction at all, whose cosine with anything is 0 and not NaN.
+    assert scores.per_image.tolist() == pytest.approx([1.0, 0.8, 0.0])
+    assert scores.score == scores.metrics["face_similarity"] == pytest.approx(0.6)
+
+
+def test_without_an_identity_model_the_score_is_ssim():
+    scores = reconstruction_scores([(REBUILT, IMAGES)])
+    assert scores.score == scores.metrics["ssim"]
+    assert "face_similarity" not in scores.metrics
+    assert "ms_ssim" not in scores.metrics  # sides of 16 pixels
+
+
+def test_errors_are_per_image_and_per_value():
+    scores = reconstruction_scores([(REBUILT[1:], IMAGES[1:])])
+    # (0.36 + 0.04) / 3 of three colours, and 0.25 / 3.
+    first, second = 0.4 / 3, 0.25 / 3
+    assert scores.metrics["mse"] == pytest.approx((first + second) / 2)
+    psnr = -5 * (math.log10(first) + math.log10(second))
+    assert scores.metrics["psnr"] == pytest.approx(psnr)
+
+
+class Repeats(Reconstructor):
+    """Answers with the code, which is an image."""
+
+    def __init__(self, features):
+        self.config = DecoderConfig(name="decoder")
+        self.features = features
+
+    def nets(self):
+        return {}
+
+    def optimisers(self):
+        return {}
+
+    def train_step(self, batch):
+        """Nothing to learn."""
+
+    def reconstruct(self, codes):
+        return codes
+
+
+def batches(num, size=50):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(num, 3, 16, 16, generator=generator)
+    codes = (images + 0.3 * torch.rand(images.shape, generator=generator)).clamp(0, 1)
+    return [
+        CodeBatch(c, i, torch.zeros(len(i), 1))
+        for c, i in zip(codes.split(size), images.split(size), strict=True)
+    ]
+
+
+def test_an_attacker_is_followed_by_what_it_is_scored_by():
+    split = batches(MONITORED + 40)
+    plain = Repeats(None)
+    assert plain.monitor(split) == pytest.approx(plain.evaluate(split).score)
+    calls = []
+
+    def features(images):
+        calls.append(len(images))
+        return colour(images)
+
+    faces = Repeats(features)
+    followed = [faces.monitor(split) for _ in range(2)]
+    # Φ of the images themselves is asked for once.
+    assert calls == [MONITORED] * 3
+    scores = faces.evaluate(split).per_image[:MONITORED]
+    assert followed == pytest.approx([float(scores.mean())] * 2)
