@@ -3,7 +3,6 @@
 Pure PyTorch, like `protect.py`. The attackers of one trial share its encoding pass.
 """
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from trainables.attackers.config import AttackConfig
 from trainables.attackers.in_loop import in_loop_scores
 from trainables.attackers.suite import SUITE_VERSION, build_attacker, named_attacker
 from trainables.checkpoint import load_state, save_state
+from trainables.code_figures import people_figures
 from trainables.data.splits import share_of
 from trainables.data.tasks import TaskBatches
 from trainables.encodings import Encodings, Knowledge
@@ -33,9 +33,6 @@ from trainables.protect import trial_dataset
 from trainables.saturation import SaturationConfig, SaturationMonitor
 from trainables.scores import Scores
 from trainables.seeding import derive_seed
-
-MAX_PEOPLE_VALUES = 1 << 26
-"""Values of codes, of the test split, that are kept at once to tell people apart: 256 MiB."""
 
 
 class AttackTrial:
@@ -189,7 +186,8 @@ class AttackTrial:
         if done:
             report |= {"status": "finished", "reason": "", "suite_version": SUITE_VERSION}
             report["results"] = [*self._in_loop_results(), *self.results]
-            report["codes"] = self._people_figures()
+            asked = self.config.get("people", False)
+            report["codes"] = people_figures(self.encodings) if asked else {}
         return report
 
     def _finish_attacker(self) -> None:
@@ -297,28 +295,6 @@ class AttackTrial:
                 )
             )
         return results
-
-    def _people_figures(self) -> dict[str, float]:
-        """How far the codes of the test split tell people apart; empty where there are none."""
-        if not self.config.get("people", False):
-            return {}
-        who = self.encodings.people("test")
-        kept = people.first_with_company(who, MAX_PEOPLE_VALUES // self.encoder.spec.num_values)
-        if len(np.unique(who[kept])) < 2:
-            return {}
-        wanted, start, parts = np.zeros(len(who), dtype=bool), 0, []
-        wanted[kept] = True
-        for batch in self.encodings.split_batches("test"):
-            own = torch.from_numpy(wanted[start : start + len(batch.codes)])
-            parts.append(batch.codes[own.to(batch.codes.device)])
-            start += len(batch.codes)
-        codes, who = torch.cat(parts), who[kept]
-        figures = {
-            **people.variances(codes, who)._asdict(),
-            "chance_lda_score": people.chance_lda_score(who),
-        }
-        # A code that is the same for all has no between over within.
-        return {name: value for name, value in figures.items() if math.isfinite(value)}
 
     def _save_strip(self, name: str, reconstruct: Callable[[Tensor], Tensor]) -> str:
         batch = next(iter(self.encodings.split_batches("test")))
