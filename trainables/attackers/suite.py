@@ -119,6 +119,7 @@ SUITES: Mapping[str, tuple[str, ...]] = {
         "decoder-budget-300",
         "decoder-budget-1000",
         "attribute",
+        "attribute-data-0.03",
         "attribute-data-0.1",
         "attribute-data-0.3",
         "attribute-budget-100",
