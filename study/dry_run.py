@@ -18,6 +18,7 @@ from study.sweep import check_resources, cluster_address, knock, max_concurrent,
 PLACEHOLDER = {
     "content_hash": "",
     "splits_hash": "",
+    "extra_hash": "",
     "height": 0,
     "width": 0,
     "utility": [],

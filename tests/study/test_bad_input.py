@@ -14,6 +14,7 @@ from study import launch
 from study.errors import ConfigError
 from study.run import main
 from tests.trainables.celeba_fixture import image_name, write_celeba
+from tests.trainables.test_lfw import write_people
 
 SMALL = str(Path(__file__).parent / "small.yaml")
 AVATARS = ("data.num_images=400", "study.num_encoders=2", "study.name=bad")
@@ -138,6 +139,9 @@ def test_the_good_commands_are_good(results, celeba, capsys) -> None:
     assert main([SMALL, *AVATARS, "--dry-run", "--results", str(results)]) == 0
     words = [*CELEBA, f"data.root={celeba}", "--dry-run"]
     assert main([SMALL, *words, "--results", str(results)]) == 0
+    more = write_people(results.parent / "lfw-deepfunneled", {"Ann_One": 12, "Bob_Two": 12}).parent
+    extra = [f"data.extra_public={more}", "attack.suite=strength"]
+    assert main([SMALL, *words, *extra, "--results", str(results)]) == 0
     assert not results.exists()
     assert capsys.readouterr().err == ""
 
