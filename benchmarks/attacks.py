@@ -6,6 +6,7 @@ is trained on it until it saturates, each alone on one core; so are floors and c
     python benchmarks/attacks.py                                       avatars, suite standard
     python benchmarks/attacks.py --root CELEBA --cut conv1 conv3       CelebA's faces at 48 pixels
     python benchmarks/attacks.py --root CELEBA --identity WEIGHTS      with the identity model Φ
+    python benchmarks/attacks.py --suite quick --patience 12           were they given up too soon?
 
 What is finished is kept in `--work` and not done again.
 """
@@ -23,6 +24,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.encoders import AVATARS, Encoder, markdown, references, run_all
 from benchmarks.machine import keep_table
+from trainables.attackers.config import AttackConfig
 
 WIDTH = 0.25
 CELEBA = {"source": "celeba", "image_size": 48, "utility": "all", "private": ["Male"]}
@@ -38,6 +40,12 @@ def main() -> int:
     parser.add_argument("--root", type=Path, help="folder of CelebA; avatars without it")
     parser.add_argument("--cut", nargs="+", default=["conv3"], help="cut points (conv3)")
     parser.add_argument("--identity", type=Path, help="weights of the built-in MobileFaceNet")
+    parser.add_argument(
+        "--patience",
+        type=int,
+        help="evaluations without an improvement before the rate falls or training ends "
+        f"({AttackConfig().patience}); doubling it should move no score",
+    )
     parser.add_argument("--lambda1", type=float, default=0.0, help="weight of the defence (0)")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--work", type=Path, default=Path("results/benchmark-attacks"))
@@ -49,6 +57,8 @@ def main() -> int:
     if options.identity is not None:
         weights = str(options.identity.absolute())
         attack |= {"identity_model": "mobilefacenet", "identity_weights": weights}
+    if options.patience is not None:
+        attack["patience"] = options.patience
     protector = {
         "name": "reconstruction" if options.lambda1 else "none",
         "rounds": 800,
@@ -68,7 +78,10 @@ def main() -> int:
     command = f"python benchmarks/attacks.py {' '.join(sys.argv[1:])}".strip()
     for path, name in ((options.root, "CELEBA"), (options.identity, "WEIGHTS")):
         command = command.replace(str(path), name) if path is not None else command
-    print(f"kept in {keep_table(f'attacks-{source}-{options.suite}', command, text)}")
+    name = f"attacks-{source}-{options.suite}"
+    if options.patience is not None:
+        name += f"-patience-{options.patience}"
+    print(f"kept in {keep_table(name, command, text)}")
     return 0
 
 
@@ -81,7 +94,6 @@ def _measure(
 ) -> str:
     """Trains one encoder, attacks it, and makes the table."""
     from study.verification import figures_of, judge
-    from trainables.attackers.config import AttackConfig
     from trainables.attackers.suite import Circumstances, resolve_attackers, scale_of
     from trainables.data.config import DataConfig
 
@@ -99,6 +111,7 @@ def _measure(
         for reference in references(data, model, {**attack, "suite": [name]})
     ]
     run_all([alone[names[0]]], work, 1)  # trains the encoder that all the others attack
+    fresh = not any(alone[name].attacks(work).exists() for name in names[1:])
     start = time.monotonic()
     run_all([alone[name] for name in names[1:]], work, options.processes)
     suite_seconds = time.monotonic() - start
@@ -137,9 +150,13 @@ def _measure(
     total = sum(float(entry["seconds"]) for entry in found.values())
     note = (
         f"All attackers together took {total / 60:.1f} minutes of one core"
-        + (f", {suite_seconds / 60:.1f} minutes on {options.processes}" if lines else "")
-        + f" (without {names[0]}, which waited for the encoder); worst leakage "
-        f"{verdict.worst_leakage:.3f}, by {verdict.worst_attacker}."
+        + (
+            f", {suite_seconds / 60:.1f} minutes on {options.processes} (without {names[0]}, which "
+            "waited for the encoder)"
+            if fresh and len(names) > 1
+            else ""
+        )
+        + f"; worst leakage {verdict.worst_leakage:.3f}, by {verdict.worst_attacker}."
     )
     return f"{markdown(heads, lines)}\n\n{note}"
 
