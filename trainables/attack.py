@@ -12,14 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables import people
 from trainables.attackers.attribute import AttributeAttacker
 from trainables.attackers.base import Attacker, AttackerConfig, Reconstructor, Target
 from trainables.attackers.config import AttackConfig
 from trainables.attackers.in_loop import in_loop_scores
 from trainables.attackers.suite import SUITE_VERSION, build_attacker, named_attacker
 from trainables.checkpoint import load_state, save_state
-from trainables.code_figures import people_figures
 from trainables.data.splits import share_of
 from trainables.data.tasks import TaskBatches
 from trainables.encodings import Encodings, Knowledge
@@ -28,6 +26,7 @@ from trainables.identity import attacker_rows, build_identity, face_features
 from trainables.nets.backbones import code_spec
 from trainables.nets.config import ModelConfig
 from trainables.nets.perceptual import build_perceptual
+from trainables.people_figures import answer_figures, code_figures
 from trainables.pictures import NUM_PICTURES, save_strip
 from trainables.protect import trial_dataset
 from trainables.saturation import SaturationConfig, SaturationMonitor
@@ -187,7 +186,7 @@ class AttackTrial:
             report |= {"status": "finished", "reason": "", "suite_version": SUITE_VERSION}
             report["results"] = [*self._in_loop_results(), *self.results]
             asked = self.config.get("people", False)
-            report["codes"] = people_figures(self.encodings) if asked else {}
+            report["codes"] = code_figures(self.encodings) if asked else {}
         return report
 
     def _finish_attacker(self) -> None:
@@ -251,21 +250,11 @@ class AttackTrial:
             "seed": self.config["seed"],
             "selection": selection.score,
             "test": test.score,
-            "metrics": {**test.metrics, **self._worst(test), **figures},
+            "metrics": {**test.metrics, **answer_figures(test, self.encodings), **figures},
             "num_public": len(self.encodings.public_rows),
             "encoder_hash_before": self.hash_before,
             "encoder_hash_after": hash_after,
             **more,
-        }
-
-    def _worst(self, scores: Scores) -> dict[str, float]:
-        """The score of the tenth of images, and of people, who leak most."""
-        if scores.per_image is None:
-            return {}
-        who = self.encodings.people("test")[: len(scores.per_image)]
-        return {
-            "worst_decile": people.worst_decile(scores.per_image),
-            "worst_decile_people": people.worst_decile_people(scores.per_image, who),
         }
 
     def _in_loop_results(self) -> list[dict[str, Any]]:

@@ -235,6 +235,10 @@ class Encodings:
                 known = self._faces.lookup(rows).to(self.device)
             yield CodeBatch(codes, batch.images, batch.labels, people, known)
 
+    def features(self, split: str) -> Tensor | None:
+        """Φ of each image of a split, [N, D]; None without an identity model."""
+        return None if self._faces is None else self._faces.lookup(self._splits[split])
+
     def people(self, split: str) -> NDArray[np.int64]:
         """Who is on each image of a split, [N]."""
         return self.dataset.store.identities[self._splits[split]]

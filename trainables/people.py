@@ -221,6 +221,34 @@ def rank_scores(
     }
 
 
+def reidentify(probe: Tensor, features: Tensor, people: People) -> dict[str, float]:
+    """Looks people up: one plain image of each is the gallery, their other images are the probes.
+
+    People of whom there is one image only have no part in it.
+
+    Args:
+        probe: What an attacker has of each image, [N, D]: M(z) or Φ(x̂).
+        features: What the gallery is made of, Φ(x), [N, D].
+        people: [N], who is on each image.
+
+    Returns:
+        `rank1`, `rank5`, `tpr_at_1_fmr`, `chance_rank1` (see `rank_scores`) and `num_probes`.
+
+    Raises:
+        ValueError: If there are fewer than two people with two images each.
+    """
+    who = torch.as_tensor(people).cpu()
+    gallery, probes = (torch.from_numpy(rows) for rows in gallery_and_probes(who))
+    if len(gallery) < 2:
+        raise ValueError(
+            "re-identification needs two people or more with two images or more each in the split; "
+            f"among its {len(people)} images are {len(gallery)}. Use data with identities (avatars,"
+            " celeba), more images, or data.split=identity"
+        )
+    scores = rank_scores(probe[probes], who[probes], features[gallery], who[gallery])
+    return {**scores, "num_probes": float(len(probes))}
+
+
 def _check(who: Tensor, enrolled: Tensor, probe: Tensor, gallery: Tensor) -> None:
     if len(who) == 0 or len(enrolled) < 2:
         raise ValueError(

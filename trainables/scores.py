@@ -26,11 +26,14 @@ class Scores:
         metrics: Everything else worth a column, by name.
         per_image: The score of each image, [N], in the split's order, where it is their mean; None
             where an image alone has no graded score.
+        features: What it answers as features of Φ, [N, D]: M(z), or Φ(x̂) of a reconstruction; None
+            where it has none.
     """
 
     score: float
     metrics: dict[str, float]
     per_image: Tensor | None = None
+    features: Tensor | None = None
 
 
 def reconstruction_scores(
@@ -46,6 +49,7 @@ def reconstruction_scores(
             SSIM.
     """
     values: dict[str, list[Tensor]] = {"ssim": [], "psnr": [], "mse": []}
+    answers: list[Tensor] = []
     for rebuilt, image in pairs:
         values["ssim"].append(metrics.ssim(rebuilt, image))
         values["psnr"].append(metrics.psnr(rebuilt, image))
@@ -53,12 +57,15 @@ def reconstruction_scores(
         if min(image.shape[2:]) > metrics.MS_SSIM_MIN_SIDE:
             values.setdefault("ms_ssim", []).append(metrics.ms_ssim(rebuilt, image))
         if features is not None:
-            cosine = F.cosine_similarity(features(rebuilt), features(image))
+            answers.append(features(rebuilt))
+            cosine = F.cosine_similarity(answers[-1], features(image))
             values.setdefault("face_similarity", []).append(cosine)
     every = {name: torch.cat(parts).double() for name, parts in values.items()}
     score = every["face_similarity" if features is not None else "ssim"]
     means = {name: float(value.mean()) for name, value in every.items()}
-    return Scores(float(score.mean()), means, score.cpu())
+    return Scores(
+        float(score.mean()), means, score.cpu(), torch.cat(answers).cpu() if answers else None
+    )
 
 
 def attribute_scores(

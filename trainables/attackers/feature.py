@@ -213,9 +213,10 @@ class FeatureAttacker(FeatureRegressor):
 
     def evaluate(self, batches: Iterable[CodeBatch]) -> Scores:
         """`feature_similarity`: the mean cosine of Φ(x) and M(z) (methods, section 4)."""
-        parts = [
-            F.cosine_similarity(self.predict(batch), self.features_of(batch)) for batch in batches
-        ]
-        cosines = torch.cat(parts).double().cpu()
-        mean = float(cosines.mean())
-        return Scores(mean, {"feature_similarity": mean}, cosines)
+        cosines, answers = [], []
+        for batch in batches:
+            answers.append(self.predict(batch))
+            cosines.append(F.cosine_similarity(answers[-1], self.features_of(batch)))
+        each = torch.cat(cosines).double().cpu()
+        mean = float(each.mean())
+        return Scores(mean, {"feature_similarity": mean}, each, torch.cat(answers).cpu())

@@ -1,8 +1,9 @@
 """Re-identification: which of the gallery's people sent this code?
 
 Beyond the papers. The attacker holds one picture of each person it looks for, turned into features
-by the face-verification network Φ, and asks whose features are nearest: to M(z), learned as in the
-feature-level attack but for retrieval, or to Φ(x̂) of a reconstruction.
+by the face-verification network Φ, and asks whose features are nearest to M(z), learned as in the
+feature-level attack but for retrieval. Reconstructions are looked up the same way, by Φ(x̂); see
+`trainables.people.reidentify`.
 """
 
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from torch import Tensor
 from trainables.attackers.base import AttackerConfig, Kind, Target
 from trainables.attackers.feature import FeatureRegressor, feature_loss
 from trainables.encodings import CodeBatch
-from trainables.people import gallery_and_probes, rank_scores
+from trainables.people import reidentify
 from trainables.scores import Scores
 
 SHORTEST = 0.1
@@ -71,47 +72,6 @@ def contrastive_loss(
     return F.cross_entropy(cosines / temperature, same / same.sum(dim=1, keepdim=True))
 
 
-def reidentify(probe: Tensor, features: Tensor, people: Tensor) -> dict[str, float]:
-    """Looks people up: one plain image of each is the gallery, their other images are the probes.
-
-    People of whom there is one image only have no part in it.
-
-    Args:
-        probe: What the attacker has of each image, [N, D]: M(z) or Φ(x̂).
-        features: Φ(x), [N, D]; the gallery is made of these.
-        people: [N], who is on each image.
-
-    Returns:
-        `rank1`, `rank5`, `tpr_at_1_fmr`, `chance_rank1` (see `rank_scores`) and `num_probes`.
-
-    Raises:
-        ValueError: If there are fewer than two people with two images each.
-    """
-    who = people.cpu()
-    gallery, probes = (torch.from_numpy(rows) for rows in gallery_and_probes(who))
-    if len(gallery) < 2:
-        raise ValueError(
-            "re-identification needs two people or more with two images or more each in the split; "
-            f"among its {len(people)} images are {len(gallery)}. Use data with identities (avatars,"
-            " celeba, lfw), more images, or data.split=identity"
-        )
-    scores = rank_scores(probe[probes], who[probes], features[gallery], who[gallery])
-    return {**scores, "num_probes": float(len(probes))}
-
-
-def reidentify_reconstructions(
-    features_of_rebuilt: Tensor, features_of_images: Tensor, people: Tensor
-) -> dict[str, float]:
-    """Re-identification from reconstructions: the probes are Φ(x̂); otherwise as `reidentify`.
-
-    Args:
-        features_of_rebuilt: Φ(x̂), [N, D].
-        features_of_images: Φ(x), [N, D].
-        people: [N], who is on each image.
-    """
-    return reidentify(features_of_rebuilt, features_of_images, people)
-
-
 def own_image_rank(predicted: Tensor, features: Tensor, people: Tensor | None) -> float:
     """How near M(z) is to each image's own Φ(x), by rank among those of all other people.
 
@@ -163,7 +123,7 @@ class ReidentifyAttacker(FeatureRegressor):
         if people is None:
             raise ValueError(
                 f"attacker {self.config.name!r} needs to know who is on each image: use data with "
-                "identities (avatars, celeba, lfw)"
+                "identities (avatars, celeba)"
             )
         scores = reidentify(predicted, features, people)
         return Scores(scores["rank1"], scores)
