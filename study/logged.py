@@ -122,6 +122,7 @@ def attack_metrics(result: Result, figures: AttackFigures | None) -> dict[str, f
         values |= {
             "leakage/test": figures.leakage_test,
             "leakage/selection": figures.leakage_selection,
+            "leakage/selection_error": figures.selection_error,
             "floor": figures.floor,
             "ceiling": figures.ceiling,
         }

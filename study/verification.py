@@ -1,13 +1,15 @@
 """From the scores of all attackers of one encoder to its verified leakage.
 
-The worst attacker is chosen on the selection split and reported on the test split. The in-loop
-adversaries are attackers too: worst leakage is never below what any of them reaches. Attackers that
-were weakened on purpose, or that see the encoder's gradients, are measured and do not count.
+The worst attacker is chosen on the selection split, by what it leaks there less one standard error,
+and reported on the test split: rank-1 over a few dozen probes would otherwise win by luck, and its
+test figure stand in the place of what others surely leak. The in-loop adversaries are attackers
+too: worst leakage is never below what any of them reaches. Attackers that were weakened on purpose,
+or that see the encoder's gradients, are measured and do not count.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trainables.attackers.in_loop import IN_LOOP, IN_LOOP_ATTRIBUTE, IN_LOOP_NAMES
@@ -33,6 +35,8 @@ class AttackFigures:
             chosen on selection.
         leakage_test: Leakage of the test score; None where floor and ceiling do not differ.
         leakage_selection: Leakage of the selection score; None likewise.
+        selection_error: Standard error of `leakage_selection`, those of its floor and ceiling
+            included; they are taken for independent.
         problem: Why there is no leakage; empty if there is.
     """
 
@@ -43,6 +47,7 @@ class AttackFigures:
     ceiling: float
     leakage_test: float | None
     leakage_selection: float | None
+    selection_error: float = 0.0
     problem: str = ""
 
     @property
@@ -62,7 +67,8 @@ class Verdict:
 
     Attributes:
         figures: Every attacker and seed, in-loop adversaries included.
-        worst_attacker: The one that leaks most on the selection split; may be an in-loop one.
+        worst_attacker: The one that leaks most on the selection split, less a standard error; may
+            be an in-loop one.
         worst_selection: Its leakage there; what the search is told.
         worst_leakage: Its leakage on the test split, or an in-loop adversary's if that is higher.
         by_attacker: Test leakage per label, of the seed that leaks most on selection.
@@ -115,7 +121,7 @@ def judge(figures: Sequence[AttackFigures]) -> Verdict:
     every = _best_seeds(measured)
     by_attacker = {label: _test(figure) for label, figure in every.items()}
     best_seed = {label: figure for label, figure in every.items() if figure.counts}
-    worst = max(best_seed.values(), key=_selection)
+    worst = max(best_seed.values(), key=_surely)
     retrained = [f for f in best_seed.values() if f.attacker not in IN_LOOP_NAMES]
     by_kind = {
         kind: _test(max((f for f in retrained if _kind(f) == kind), key=_selection))
@@ -150,22 +156,52 @@ def _best_seeds(figures: Sequence[AttackFigures]) -> dict[str, AttackFigures]:
 
 def _figures(seed: int, result: Mapping[str, Any], references: References) -> AttackFigures:
     label = str(result["attacker"])
-    floor, ceiling = _references(label, seed, references, "test")
-    problem = ""
-    leaks: list[float | None] = [None, None]
+    ends = _ends(label, seed, references)
+    if ends is None:
+        problem = f"{label}: the suite has no attacker whose floor and ceiling it could have"
+        return AttackFigures(label, seed, result, math.nan, math.nan, None, None, problem=problem)
+    floor, ceiling = ends
+    figures = AttackFigures(
+        label, seed, result, float(floor["test"]), float(ceiling["test"]), None, None
+    )
     try:
-        leaks = [
-            # Each split against its own floor and ceiling: choices made on selection must not
-            # depend on test, not even through a normalisation.
-            leakage(float(result[split]), *_references(label, seed, references, split))
+        # Each split against its own floor and ceiling: choices made on selection must not depend
+        # on test, not even through a normalisation.
+        test, selection = (
+            leakage(float(result[split]), float(floor[split]), float(ceiling[split]))
             for split in ("test", "selection")
-        ]
+        )
     except ValueError as error:
-        problem = f"{label}: {error}"
-    return AttackFigures(label, seed, result, floor, ceiling, leaks[0], leaks[1], problem)
+        return replace(figures, problem=f"{label}: {error}")
+    return replace(
+        figures,
+        leakage_test=test,
+        leakage_selection=selection,
+        selection_error=_error(result, floor, ceiling, selection),
+    )
 
 
-def _references(label: str, seed: int, references: References, split: str) -> tuple[float, float]:
+def _error(
+    result: Mapping[str, Any],
+    floor: Mapping[str, Any],
+    ceiling: Mapping[str, Any],
+    leaked: float,
+) -> float:
+    """Standard error of a leakage on selection, from those of the three scores it is made of."""
+    parts = ((result, 1.0), (floor, 1 - leaked), (ceiling, leaked))
+    scores = math.hypot(*(part * float(one.get("selection_error", 0.0)) for one, part in parts))
+    return scores / (float(ceiling["selection"]) - float(floor["selection"]))
+
+
+def _ends(
+    label: str, seed: int, references: References
+) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """Whose scores an attacker's are set against: floor and ceiling; None where there are none.
+
+    The ceiling is the best of all attackers after the same thing. A linear attacker reads less from
+    pixels than from the codes of a network: set against its own ceiling it would seem to learn all
+    there is where it learned little.
+    """
     if label in NEAREST:
         kind, nearest = NEAREST[label]
         # Not those of one attribute alone, nor those with more data: the nearest is the plainest.
@@ -176,26 +212,17 @@ def _references(label: str, seed: int, references: References, split: str) -> tu
         }
         names = sorted(known, key=lambda name: (name != nearest, name))
         if not names:
-            return math.nan, math.nan
+            return None
         label = names[0]
     label = scale_of(label)
-    floor = float(references[("constant", label, seed)][split])
-    return floor, _ceiling(label, seed, references, split)
-
-
-def _ceiling(label: str, seed: int, references: References, split: str) -> float:
-    """What can be known of the image itself: the best of all attackers after the same thing.
-
-    A linear attacker reads less from pixels than from the codes of a network. Set against its own
-    ceiling it would seem to learn all there is where it learned little.
-    """
     own = references[("identity", label, seed)]
     peers = [
         result
         for (which, _, number), result in references.items()
         if (which, number) == ("identity", seed) and aim_of(result) == aim_of(own)
     ]
-    return float(max(peers, key=lambda result: float(result["selection"]))[split])
+    ceiling = max(peers, key=lambda result: float(result["selection"]))
+    return references[("constant", label, seed)], ceiling
 
 
 def aim_of(result: Mapping[str, Any]) -> tuple[str, str | None]:
@@ -210,6 +237,10 @@ def _kind(figure: AttackFigures) -> str:
 def _selection(figure: AttackFigures) -> float:
     assert figure.leakage_selection is not None
     return figure.leakage_selection
+
+
+def _surely(figure: AttackFigures) -> float:
+    return _selection(figure) - figure.selection_error
 
 
 def _test(figure: AttackFigures) -> float:

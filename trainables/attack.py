@@ -249,6 +249,7 @@ class AttackTrial:
             "kind": kind,
             "seed": self.config["seed"],
             "selection": selection.score,
+            "selection_error": selection.error,
             "test": test.score,
             "metrics": {**test.metrics, **answer_figures(test, self.encodings), **figures},
             "num_public": len(self.encodings.public_rows),

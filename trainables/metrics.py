@@ -195,6 +195,25 @@ def balanced_accuracy(logits: Tensor, labels: Tensor, weights: Tensor | None = N
     return (positive + negative) / 2
 
 
+def balanced_accuracy_error(
+    logits: Tensor, labels: Tensor, weights: Tensor | None = None
+) -> Tensor:
+    """Standard error of the balanced accuracy over the images, per attribute, [A].
+
+    Each class's recall is a share of its members: its variance is `r (1 - r) / n`, with Kish's
+    effective number where members are weighted. 0 where a class has no members.
+    """
+    right = ((logits > 0) == (labels > 0.5)).double()
+    weight = torch.ones_like(right) if weights is None else weights.double().view(-1, 1)
+    variance = torch.zeros(labels.shape[1], dtype=torch.float64, device=labels.device)
+    for members in (labels > 0.5, labels <= 0.5):
+        own = weight * members
+        total = own.sum(dim=0).clamp_min(1e-300)
+        recall = (own * right).sum(dim=0) / total
+        variance += recall * (1 - recall) * own.square().sum(dim=0) / total.square() / 4
+    return variance.sqrt()
+
+
 def auc(logits: Tensor, labels: Tensor) -> Tensor:
     """Area under the ROC curve per attribute, [A]; 0.5 where a class has no members."""
     values = []

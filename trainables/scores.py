@@ -26,6 +26,7 @@ class Scores:
         metrics: Everything else worth a column, by name.
         per_image: The score of each image, [N], in the split's order, where it is their mean; None
             where an image alone has no graded score.
+        error: Standard error of the score over the split's images.
         features: What it answers as features of Φ, [N, D]: M(z), or Φ(x̂) of a reconstruction; None
             where it has none.
     """
@@ -33,6 +34,7 @@ class Scores:
     score: float
     metrics: dict[str, float]
     per_image: Tensor | None = None
+    error: float = 0.0
     features: Tensor | None = None
 
 
@@ -64,8 +66,17 @@ def reconstruction_scores(
     score = every["face_similarity" if features is not None else "ssim"]
     means = {name: float(value.mean()) for name, value in every.items()}
     return Scores(
-        float(score.mean()), means, score.cpu(), torch.cat(answers).cpu() if answers else None
+        score=float(score.mean()),
+        metrics=means,
+        per_image=score.cpu(),
+        error=error_of_mean(score),
+        features=torch.cat(answers).cpu() if answers else None,
     )
+
+
+def error_of_mean(values: Tensor) -> float:
+    """Standard error of the mean of values [N]; 0 for a single one."""
+    return float(values.double().std() / len(values) ** 0.5) if len(values) > 1 else 0.0
 
 
 def attribute_scores(
@@ -105,7 +116,9 @@ def attribute_scores(
         for figure, values in figures.items()
         for index, name in enumerate(names)
     }
-    return Scores(float(figures["balanced_accuracy"].mean()), named)
+    # As if the attributes' errors went together, which they may: they are of the same images.
+    error = float(metrics.balanced_accuracy_error(logits, labels, weights).mean())
+    return Scores(float(figures["balanced_accuracy"].mean()), named, error=error)
 
 
 def utility_scores(

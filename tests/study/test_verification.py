@@ -40,6 +40,28 @@ def test_the_worst_is_chosen_on_selection_and_reported_on_test() -> None:
     assert found.num_public == 50
 
 
+def test_luck_on_few_images_does_not_choose_the_worst() -> None:
+    # 0.6 ± 0.2 against 0.5 ± 0.02: what surely leaks more is the second.
+    lucky = {**result("decoder", test=0.3, selection=0.5), "selection_error": 0.1}
+    sure = {**result("attribute", test=0.74, selection=0.75, kind="attribute"),
+            "selection_error": 0.01}  # fmt: skip
+    found = verdict(lucky, sure)
+    assert found.worst_attacker == "attribute"
+    assert found.worst_selection == pytest.approx(0.5)
+    assert found.worst_leakage == pytest.approx(0.48)
+
+
+def test_the_error_of_a_leakage_is_that_of_all_three_scores() -> None:
+    references = dict(REFERENCES)
+    for which, error in (("constant", 0.03), ("identity", 0.02)):
+        key = (which, "decoder", 0)
+        references[key] = {**references[key], "selection_error": error}
+    one = {**result("decoder", test=0.3, selection=0.5), "selection_error": 0.04}
+    (figure,) = figures_of([(0, one)], references)
+    # Leakage 0.6 of a range of 0.5: √(0.04² + (0.4 · 0.03)² + (0.6 · 0.02)²) / 0.5.
+    assert figure.selection_error == pytest.approx((0.0016 + 0.000144 + 0.000144) ** 0.5 / 0.5)
+
+
 def test_the_in_loop_adversary_bounds_it_from_below() -> None:
     found = verdict(result("decoder", 0.3), result("in_loop", 0.45))
     assert found.worst_attacker == "in_loop"

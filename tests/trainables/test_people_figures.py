@@ -58,20 +58,20 @@ def with_faces(dataset):
 def test_people_are_found_by_answers_that_are_their_faces(dataset):
     encodings = with_faces(dataset)
     faces = encodings.features("test")
-    found = answer_figures(Scores(1.0, {}, None, faces), encodings)
+    found = answer_figures(Scores(1.0, {}, features=faces), encodings)
     assert found["rank1"] == 1
     # The same answer for everybody is every person's as much as anyone's.
-    same = answer_figures(Scores(1.0, {}, None, torch.ones_like(faces)), encodings)
+    same = answer_figures(Scores(1.0, {}, features=torch.ones_like(faces)), encodings)
     assert same["rank1"] == pytest.approx(same["chance_rank1"])
     # An attacker that answers for the first images is asked for those alone.
-    first = answer_figures(Scores(1.0, {}, None, faces[:40]), encodings)
+    first = answer_figures(Scores(1.0, {}, features=faces[:40]), encodings)
     assert 0 < first["num_probes"] < found["num_probes"]
 
 
 def test_people_are_not_looked_for_without_features(dataset):
     assert answer_figures(Scores(0.5, {}), with_faces(dataset)) == {}
     plain = encodings_of("constant", dataset)
-    assert answer_figures(Scores(0.5, {}, None, torch.ones(3, 2)), plain) == {}
+    assert answer_figures(Scores(0.5, {}, features=torch.ones(3, 2)), plain) == {}
 
 
 def test_the_worst_are_those_who_leak_most(dataset):

@@ -1,4 +1,4 @@
-"""Scores of reconstructions by hand, and what an attacker is followed by while it trains."""
+"""Scores and their errors by hand, and what an attacker is followed by while it trains."""
 
 import math
 
@@ -8,7 +8,8 @@ import torch
 from trainables.attackers.base import MONITORED, Reconstructor
 from trainables.attackers.decoder import DecoderConfig
 from trainables.encodings import CodeBatch
-from trainables.scores import reconstruction_scores
+from trainables.metrics import balanced_accuracy_error
+from trainables.scores import attribute_scores, error_of_mean, reconstruction_scores
 
 
 def of_colour(*colours):
@@ -94,3 +95,27 @@ def test_an_attacker_is_followed_by_what_it_is_scored_by():
     assert calls == [MONITORED] * 3
     scores = faces.evaluate(split).per_image[:MONITORED]
     assert followed == pytest.approx([float(scores.mean())] * 2)
+
+
+def test_errors_by_hand():
+    # Of 4 with the attribute 3 are found (recall 3/4), of 2 without 1 (recall 1/2).
+    labels = torch.tensor([[1.0], [1], [1], [1], [0], [0]])
+    logits = torch.tensor([[1.0], [1], [1], [-1], [1], [-1]])
+    scores = attribute_scores("attribute", [(logits, labels)], (0,), ("Male",), False)
+    assert scores.score == pytest.approx(0.625)
+    variance = (3 / 4 * 1 / 4 / 4 + 1 / 2 * 1 / 2 / 2) / 4
+    assert scores.error == pytest.approx(variance**0.5)
+    # Weights that are all the same change nothing; a member that weighs nothing is none.
+    same = balanced_accuracy_error(logits, labels, torch.full((6,), 3.0))
+    assert float(same) == pytest.approx(variance**0.5)
+    half = balanced_accuracy_error(logits, labels, torch.tensor([1.0, 1, 1, 0, 1, 1]))
+    assert float(half) == pytest.approx((1 / 8 / 4) ** 0.5)
+    # Standard deviation 0.1·√2 of two images, over √2.
+    assert error_of_mean(torch.tensor([0.4, 0.6])) == pytest.approx(0.1)
+    assert error_of_mean(torch.tensor([0.4])) == 0
+
+
+def test_the_error_of_a_reconstruction_is_that_of_its_mean():
+    images = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    scores = reconstruction_scores([(images.flip(0), images)])
+    assert scores.error == pytest.approx(float(scores.per_image.std()) / 6**0.5)

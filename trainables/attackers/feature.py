@@ -18,7 +18,7 @@ from torchvision.models.resnet import BasicBlock
 from trainables.attackers.base import Attacker, AttackerConfig, Features, Kind, Target
 from trainables.encodings import CodeBatch
 from trainables.nets.layers import CodeSpec, ConvStack, conv_norm_relu, initialise
-from trainables.scores import NotFiniteError, Scores
+from trainables.scores import NotFiniteError, Scores, error_of_mean
 
 MAX_GRID = 8
 """Cells on the longer side of the map that the fully connected layers read."""
@@ -219,4 +219,5 @@ class FeatureAttacker(FeatureRegressor):
             cosines.append(F.cosine_similarity(answers[-1], self.features_of(batch)))
         each = torch.cat(cosines).double().cpu()
         mean = float(each.mean())
-        return Scores(mean, {"feature_similarity": mean}, each, torch.cat(answers).cpu())
+        found = {"feature_similarity": mean}
+        return Scores(mean, found, each, error_of_mean(each), torch.cat(answers).cpu())

@@ -126,7 +126,9 @@ class ReidentifyAttacker(FeatureRegressor):
                 "identities (avatars, celeba)"
             )
         scores = reidentify(predicted, features, people)
-        return Scores(scores["rank1"], scores)
+        rank1 = scores["rank1"]
+        error = (rank1 * (1 - rank1) / scores["num_probes"]) ** 0.5
+        return Scores(rank1, scores, error=error)
 
     def monitor(self, batches: Iterable[CodeBatch]) -> float:
         """`own_image_rank` over all images of the split.
