@@ -26,7 +26,6 @@ from benchmarks.encoders import AVATARS, Encoder, markdown, references, run_all
 from benchmarks.machine import keep_table
 from trainables.attackers.config import AttackConfig
 
-WIDTH = 0.25
 CELEBA = {"source": "celeba", "image_size": 48, "utility": "all", "private": ["Male"]}
 Rows = dict[str, dict[str, Any]]
 
@@ -39,6 +38,7 @@ def main() -> int:
     parser.add_argument("--suite", default="standard", help="name of a suite (standard)")
     parser.add_argument("--root", type=Path, help="folder of CelebA; avatars without it")
     parser.add_argument("--cut", nargs="+", default=["conv3"], help="cut points (conv3)")
+    parser.add_argument("--width", type=float, default=0.25, help="of the ResNet-18 (0.25)")
     parser.add_argument("--identity", type=Path, help="weights of the built-in MobileFaceNet")
     parser.add_argument(
         "--patience",
@@ -69,7 +69,7 @@ def main() -> int:
     }
     texts = []
     for cut in options.cut:
-        model = {"backbone": "resnet18", "width": WIDTH, "cut_point": cut}
+        model = {"backbone": "resnet18", "width": options.width, "cut_point": cut}
         table = _measure(data, model, attack, protector, options)
         texts.append(f"### cut at {cut}\n\n{table}")
     text = "\n\n".join(texts)
@@ -79,8 +79,9 @@ def main() -> int:
     for path, name in ((options.root, "CELEBA"), (options.identity, "WEIGHTS")):
         command = command.replace(str(path), name) if path is not None else command
     name = f"attacks-{source}-{options.suite}"
-    if options.patience is not None:
-        name += f"-patience-{options.patience}"
+    for option in ("width", "patience"):
+        if getattr(options, option) != parser.get_default(option):
+            name += f"-{option}-{getattr(options, option):g}"
     print(f"kept in {keep_table(name, command, text)}")
     return 0
 
