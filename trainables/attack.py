@@ -17,6 +17,7 @@ from trainables.attackers.base import Attacker, AttackerConfig, Reconstructor, T
 from trainables.attackers.config import AttackConfig
 from trainables.attackers.in_loop import in_loop_scores
 from trainables.attackers.suite import SUITE_VERSION, build_attacker, named_attacker
+from trainables.averaging import WeightAverages
 from trainables.checkpoint import load_state, save_state
 from trainables.data.splits import share_of
 from trainables.data.tasks import TaskBatches
@@ -123,6 +124,7 @@ class AttackTrial:
         self.flip_seed = derive_seed(seed, "flips")
         self.steps = 0
         self.attacker_seconds = 0.0
+        self.averages = WeightAverages(self.attacker.nets())
         self.best = self.attacker.weights()
 
     def _training_rows(self, config: AttackerConfig) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -161,14 +163,20 @@ class AttackTrial:
             # Dropout and sampled latents: a resumed attack must draw what it would have drawn.
             torch.manual_seed(derive_seed(self.flip_seed, "draws", self.steps))
             attacker.train_step(batch)
+            self.averages.update(attacker.nets())
             self.steps += 1
+        own, averaged = attacker.weights(), self.averages.weights()
+        attacker.load_weights(averaged)
         batches = self.encodings.split_batches("selection", attacker.wants_features)
         score = attacker.monitor(batches)
         improved, verdict = self.monitor.update(self.steps, score)
         if improved:
-            self.best = attacker.weights()
+            self.best = averaged
         if verdict == "decay":
             attacker.load_weights(self.best)
+            self.averages.restart()
+        else:
+            attacker.load_weights(own)
         label = attacker.config.name
         curves = {f"train/{label}": score, f"train/{label}_rate": rate, "train_step": self.steps}
         return curves, verdict
@@ -299,6 +307,7 @@ class AttackTrial:
         if self.attacker is not None:
             state |= {
                 "attacker": self.attacker.state_dict(),
+                "averages": self.averages.state_dict(),
                 "monitor": self.monitor.state_dict(),
                 "batches": self.batches.state_dict(),
                 "steps": self.steps,
@@ -315,6 +324,7 @@ class AttackTrial:
         if self.attacker is None:
             return
         self.attacker.load_state_dict(state["attacker"])
+        self.averages.load_state_dict(state["averages"])
         self.monitor.load_state_dict(state["monitor"])
         self.batches.load_state_dict(state["batches"])
         self.steps, self.best = state["steps"], state["best"]
