@@ -32,7 +32,7 @@ class SaturationConfig(Settings):
 
     lr: float = Field(default=2e-3, gt=0)
     lr_decay: float = Field(default=0.1, gt=0, le=1)
-    min_delta: float = Field(default=0.002, ge=0)
+    min_delta: float = Field(default=0.004, ge=0)
     patience: int = Field(default=6, ge=1)
     evaluate_every: int = Field(default=100, ge=1)
     min_steps: int = Field(default=1500, ge=0)

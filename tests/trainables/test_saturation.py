@@ -99,7 +99,7 @@ def test_a_slow_starter_is_waited_for():
 
 
 def test_a_careless_rule_would_cut_it_off_and_call_it_saturated():
-    monitor = run_to_the_end(SaturationConfig(min_steps=0, patience=4, min_delta=0.004))
+    monitor = run_to_the_end(SaturationConfig(min_steps=0, patience=4))
     assert monitor.saturated
     assert monitor.best < 0.51
 
