@@ -76,7 +76,8 @@ def main() -> int:
     print(text)
     source = "avatars" if options.root is None else "celeba"
     command = f"python benchmarks/attacks.py {' '.join(sys.argv[1:])}".strip()
-    for path, name in ((options.root, "CELEBA"), (options.identity, "WEIGHTS")):
+    places = ((options.root, "CELEBA"), (options.identity, "WEIGHTS"), (options.work, "WORK"))
+    for path, name in places:
         command = command.replace(str(path), name) if path is not None else command
     name = f"attacks-{source}-{options.suite}"
     for option in ("width", "patience"):
