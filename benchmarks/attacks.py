@@ -27,7 +27,6 @@ from benchmarks.machine import keep_table
 from trainables.attackers.config import AttackConfig
 
 CELEBA = {"source": "celeba", "image_size": 48, "utility": "all", "private": ["Male"]}
-Rows = dict[str, dict[str, Any]]
 
 
 def main() -> int:
@@ -44,7 +43,7 @@ def main() -> int:
         "--patience",
         type=int,
         help="evaluations without an improvement before the rate falls or training ends "
-        f"({AttackConfig().patience}); doubling it should move no score",
+        f"({AttackConfig().patience}); what doubling it moves was left to learn",
     )
     parser.add_argument("--lambda1", type=float, default=0.0, help="weight of the defence (0)")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))

@@ -20,7 +20,7 @@ from torch import Tensor
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.encoders import markdown
-from benchmarks.machine import keep_table
+from benchmarks.machine import keep_table, synchronise
 
 SECONDS = 0.5
 REPETITIONS = 5
@@ -54,23 +54,18 @@ def measure_limits(device: torch.device, dtype: torch.dtype) -> Limits:
 
 def rate(work: Callable[[], object], device: torch.device) -> float:
     """Calls per second: the best of several repetitions, after one that does not count."""
-    wait = _waiter(device)
     work()
-    wait()
+    synchronise(device)
     count, best = 1, 0.0
     for _ in range(REPETITIONS):
         start = time.perf_counter()
         for _ in range(count):
             work()
-        wait()
+        synchronise(device)
         elapsed = time.perf_counter() - start
         best = max(best, count / elapsed)
         count = max(1, round(count * SECONDS / elapsed))
     return best
-
-
-def _waiter(device: torch.device) -> Callable[[], None]:
-    return torch.cuda.synchronize if device.type == "cuda" else lambda: None
 
 
 def _matrix(device: torch.device, dtype: torch.dtype) -> float:

@@ -31,6 +31,12 @@ def _memory_gib() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
 
 
+def synchronise(device: torch.device) -> None:
+    """Waits for what a device was given to do: a clock must not stop before it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def keep_table(name: str, command: str, table: str) -> Path:
     """Writes a table with the command and the machine that made it to `results/NAME.md`."""
     RESULTS.mkdir(exist_ok=True)

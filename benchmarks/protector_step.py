@@ -35,7 +35,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.encoders import markdown
 from benchmarks.limits import measure_limits
-from benchmarks.machine import keep_table
+from benchmarks.machine import keep_table, synchronise
 from benchmarks.plain import ImageFiles, PlainObfuscator, PlainReconstruction, endless, write_files
 from trainables.data.avatars import AvatarsSource
 from trainables.data.tasks import TaskBatches
@@ -129,15 +129,10 @@ def seconds_in_turns(
             start = time.perf_counter()
             for _ in range(each):
                 work()
-            _wait(device)
+            synchronise(device)
             if turn:
                 seconds[name].append((time.perf_counter() - start) / each)
     return seconds
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
 
 
 def seconds_by_part(protector: Protector, faces: Faces, batch: int, each: int) -> dict[str, float]:
@@ -172,7 +167,7 @@ class Clock:
         self.since = 0.0
 
     def _charge(self) -> None:
-        _wait(self.device)
+        synchronise(self.device)
         now = time.perf_counter()
         self.seconds[self.stack[-1]] += now - self.since
         self.since = now
