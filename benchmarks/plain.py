@@ -57,7 +57,9 @@ def write_files(folder: Path, images: NDArray[np.uint8]) -> None:
         Image.fromarray(pixels).save(folder / f"{index:06d}.jpg", quality=QUALITY)
 
 
-def endless(files: ImageFiles, batch_size: int, workers: int, seed: int) -> Iterator[Labelled]:
+def endless(
+    files: Dataset[Labelled], batch_size: int, workers: int, seed: int
+) -> Iterator[Labelled]:
     """Shuffled batches without end, loaded by processes of their own."""
     generator = torch.Generator().manual_seed(seed)
     loader = DataLoader(

@@ -29,6 +29,7 @@ from trainables.nets.config import ModelConfig
 from trainables.nets.perceptual import build_perceptual
 from trainables.people_figures import answer_figures, code_figures
 from trainables.pictures import NUM_PICTURES, save_strip
+from trainables.precision import Precision, computed_in
 from trainables.protect import trial_dataset
 from trainables.saturation import SaturationConfig, SaturationMonitor
 from trainables.scores import Scores
@@ -40,15 +41,17 @@ class AttackTrial:
 
     Args:
         config: `encoder` (a file, `identity`, `constant` or `planted`), `attackers` (settings as
-            JSON), `attack`, `data`, `model`, `seed`, `output`, `cache`, `device`; `in_loop`,
-            whether this trial also evaluates the in-loop adversaries as they stood at the end of
-            training; and `people`, whether it measures how far the codes tell people apart.
+            JSON), `attack`, `data`, `model`, `seed`, `output`, `cache`, `device`, `precision`;
+            `in_loop`, whether this trial also evaluates the in-loop adversaries as they stood at
+            the end of training; and `people`, whether it measures how far the codes tell people
+            apart.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = config
         self.dataset = trial_dataset(config)
         self.device = torch.device(config.get("device", "cpu"))
+        self.precision: Precision = config.get("precision", "fp32")
         self.settings = AttackConfig(**config["attack"])
         self.output = Path(config["output"])
         self.model = ModelConfig(**config["model"])
@@ -155,16 +158,11 @@ class AttackTrial:
         """Trains up to the next evaluation; returns the curves' points and what to do next."""
         rate, budget = self.monitor.rate, self.monitor.config.max_steps
         attacker.set_rate(rate)
-        for _ in range(min(self.settings.evaluate_every, budget - self.steps)):
-            rows = self.batches.next_rows(attacker.task)
-            flip = np.random.default_rng([self.flip_seed, self.steps]).random(len(rows)) < 0.5
-            views = derive_seed(self.flip_seed, self.steps) if self.settings.augment else None
-            batch = self.encodings.public_batch(rows, flip, views, attacker.wants_features)
-            # Dropout and sampled latents: a resumed attack must draw what it would have drawn.
-            torch.manual_seed(derive_seed(self.flip_seed, "draws", self.steps))
-            attacker.train_step(batch)
-            self.averages.update(attacker.nets())
-            self.steps += 1
+        perceptual = self.target.perceptual
+        computed = [*attacker.nets().values(), *([] if perceptual is None else [perceptual])]
+        with computed_in(self.precision, computed):
+            for _ in range(min(self.settings.evaluate_every, budget - self.steps)):
+                self._train_step(attacker)
         own, averaged = attacker.weights(), self.averages.weights()
         attacker.load_weights(averaged)
         batches = self.encodings.split_batches("selection", attacker.wants_features)
@@ -180,6 +178,18 @@ class AttackTrial:
         label = attacker.config.name
         curves = {f"train/{label}": score, f"train/{label}_rate": rate, "train_step": self.steps}
         return curves, verdict
+
+    def _train_step(self, attacker: Attacker) -> None:
+        """Draws a batch of public codes and learns from it."""
+        rows = self.batches.next_rows(attacker.task)
+        flip = np.random.default_rng([self.flip_seed, self.steps]).random(len(rows)) < 0.5
+        views = derive_seed(self.flip_seed, self.steps) if self.settings.augment else None
+        batch = self.encodings.public_batch(rows, flip, views, attacker.wants_features)
+        # Dropout and sampled latents: a resumed attack must draw what it would have drawn.
+        torch.manual_seed(derive_seed(self.flip_seed, "draws", self.steps))
+        attacker.train_step(batch)
+        self.averages.update(attacker.nets())
+        self.steps += 1
 
     def _report(self, curves: dict[str, Any], done: bool) -> dict[str, Any]:
         total = len(self.wanted)

@@ -35,6 +35,7 @@ from trainables.in_loop import in_loop_accuracy, in_loop_ssim
 from trainables.nets.backbones import own_style
 from trainables.nets.config import ModelConfig
 from trainables.nets.perceptual import build_perceptual
+from trainables.precision import Precision, computed_in
 from trainables.protectors import PROTECTORS
 from trainables.protectors.base import Protector, Setting
 from trainables.protectors.baselines import FixedConfig
@@ -68,13 +69,14 @@ class ProtectTrial:
 
     Args:
         config: `data`, `model`, `protector` (settings as JSON), `seed`, `output` (folder of the
-            encoder), `cache` (folder of the image stores), `device`.
+            encoder), `cache` (folder of the image stores), `device`, `precision`.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = config
         self.dataset = trial_dataset(config)
         self.device = torch.device(config.get("device", "cpu"))
+        self.precision: Precision = config.get("precision", "fp32")
         self.model = ModelConfig(**config["model"])
         self.output = Path(config["output"])
         self.seconds = 0.0
@@ -129,11 +131,12 @@ class ProtectTrial:
             return self._finish_labels(start)
         first, due = self.protector.rounds, self._next_evaluation()
         last = min(first + ROUNDS_PER_STEP, due)
-        terms = [
-            # Measuring costs time: once per report is enough for a curve.
-            self.protector.round(self.private, self.public, measure=index == last - 1)
-            for index in range(first, last)
-        ]
+        with computed_in(self.precision, self.protector.computed()):
+            terms = [
+                # Measuring costs time: once per report is enough for a curve.
+                self.protector.round(self.private, self.public, measure=index == last - 1)
+                for index in range(first, last)
+            ]
         means, broken = read_terms(terms)
         if broken is not None:
             offset, term = broken

@@ -254,6 +254,11 @@ class Protector(ABC):
         """Every net of the method by name; all of them are checkpointed."""
         return {"encoder": self.encoder, "head": self.head}
 
+    def computed(self) -> list[nn.Module]:
+        """Every net that a round runs: those of the method, and `g`."""
+        perceptual = self.setting.perceptual
+        return [*self.nets().values(), *([] if perceptual is None else [perceptual])]
+
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """Every optimiser of the method by name."""
         return {"protector": self.optimiser}

@@ -1,0 +1,241 @@
+"""Eight attackers on one frozen encoder: ours, and as a paper's repository runs them.
+
+    python benchmarks/attack_suite.py                          ResNet-18 at a quarter, 48 pixels
+    python benchmarks/attack_suite.py --width 1 --image-size 64 --cut conv1 conv3
+
+Both train the same nets for the same number of steps and score them once at the end, in turns
+(A-B-A-B), so that a busy machine slows both. Ours are attack trials as a study runs them, one
+process and one thread per core; the plain ones (`benchmarks/plain_attacks.py`) go one after the
+other with all cores and as many loading processes. Making the files and the store is not counted.
+"""
+
+import argparse
+import multiprocessing
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, Subset
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from benchmarks.encoders import markdown
+from benchmarks.machine import keep_table
+from benchmarks.plain import ImageFiles, Labelled, endless, write_files
+from benchmarks.plain_attacks import plain_attack
+from trainables.attack import AttackTrial
+from trainables.attackers.suite import build_attacker, named_attacker
+from trainables.data.avatars import AvatarsSource
+from trainables.data.config import DataConfig
+from trainables.data.dataset import load_dataset
+from trainables.frozen import InLoop, save_network_encoder
+from trainables.nets.backbones import build_classifier, build_encoder, code_spec
+from trainables.nets.config import ModelConfig
+from trainables.seeding import derive_seed
+
+SOURCE_SIZE = (218, 178)
+NUM_IMAGES = 4000
+RATE = 2e-3
+ATTACKERS = (
+    "decoder_strong", "decoder_unet_deep", "decoder_residual", "decoder",
+    "attribute_other", "attribute", "attribute_mlp", "attribute_linear",
+)  # fmt: skip
+"""Those of suite `standard` that need no identity model, the slowest first."""
+
+Seconds = dict[str, float]
+
+
+def trial_config(
+    attackers: Sequence[str], encoder: Path, work: Path, options: argparse.Namespace, cut: str
+) -> dict[str, Any]:
+    """An attack trial that takes `--steps` steps per attacker and looks at them once."""
+    rule = {"evaluate_every": options.steps, "min_steps": options.steps, "max_steps": options.steps}
+    model = ModelConfig(backbone=options.backbone, width=options.width, cut_point=cut)
+    return {
+        "encoder": str(encoder),
+        "attackers": [named_attacker(name).model_dump(mode="json") for name in attackers],
+        "attack": {"lr": RATE, "batch_size": options.batch_size, **rule},
+        "data": data_of(options).model_dump(mode="json"),
+        "model": model.model_dump(mode="json"),
+        "seed": 0,
+        "output": str(work / "attacks"),
+        "cache": str(work / "cache"),
+    }
+
+
+def data_of(options: argparse.Namespace) -> DataConfig:
+    """Drawn faces with one private attribute."""
+    return DataConfig(
+        source="avatars", num_images=NUM_IMAGES, image_size=options.image_size,
+        utility=("Eyeglasses",), private=("Hat",),
+    )  # fmt: skip
+
+
+def run_ours(config: dict[str, Any]) -> Seconds:
+    """Runs one attack trial to its end; seconds per attacker."""
+    torch.set_num_threads(1)
+    trial = AttackTrial(config)
+    while not (report := trial.step())["done"]:
+        pass
+    return {str(entry["attacker"]): float(entry["seconds"]) for entry in report["results"]}
+
+
+def ours(
+    pool: ProcessPoolExecutor, encoder: Path, work: Path, options: argparse.Namespace, cut: str
+) -> Seconds:
+    """All attackers, as many trials at a time as there are cores; `""` has the seconds of all."""
+    start = time.perf_counter()
+    groups = [ATTACKERS[i : i + options.group] for i in range(0, len(ATTACKERS), options.group)]
+    configs = [trial_config(group, encoder, work, options, cut) for group in groups]
+    seconds: Seconds = {}
+    for own in pool.map(run_ours, configs):
+        seconds |= own
+    return {**seconds, "": time.perf_counter() - start}
+
+
+def plain(
+    network: tuple[nn.Module, nn.Module],
+    encoder: Path,
+    work: Path,
+    options: argparse.Namespace,
+    cut: str,
+) -> Seconds:
+    """All attackers one after the other, each from the files; `""` has the seconds of all."""
+    torch.set_num_threads(options.processes)
+    dataset = load_dataset(data_of(options), work / "cache")
+    size = (options.image_size, options.image_size)
+    files = ImageFiles(work / "faces", dataset.store.labels, size)
+    # What is about the encoder as a whole (statistics, rates) is taken from a trial of ours: a
+    # repository has it as constants.
+    target = AttackTrial(trial_config(["attribute_linear"], encoder, work, options, cut))
+    seconds: Seconds = {}
+    for name in ATTACKERS:
+        torch.manual_seed(derive_seed(0, name))
+        attacker = build_attacker(named_attacker(name).model_dump(mode="json"), target_of(target))
+        start = time.perf_counter()
+        attack = plain_attack(attacker, network, target.encodings.standardise, RATE)
+        public = Subset(files, dataset.rows("public").tolist())
+        batches = endless(public, options.batch_size, options.processes, seed=0)
+        for _ in range(options.steps):
+            attack.train_step(*next(batches))
+        for split in ("selection", "test"):
+            attack.evaluate(_once(Subset(files, dataset.rows(split).tolist()), options.processes))
+        seconds[name] = time.perf_counter() - start
+    return {**seconds, "": sum(seconds.values())}
+
+
+def target_of(trial: AttackTrial) -> Any:
+    """What a trial knows of its encoder, with a `g` whose weights want gradients."""
+    from dataclasses import replace
+
+    from trainables.nets.perceptual import build_perceptual
+
+    cache = Path(trial.config["cache"])
+    perceptual = build_perceptual(trial.model, trial.dataset, cache, trial.device)
+    return replace(
+        trial.target,
+        perceptual=perceptual.requires_grad_(True).to(memory_format=torch.contiguous_format),
+    )
+
+
+def _once(files: Dataset[Labelled], workers: int) -> Iterator[Labelled]:
+    yield from DataLoader(files, 256, num_workers=workers)
+
+
+def prepare(work: Path, options: argparse.Namespace) -> None:
+    """Draws the faces, writes them as files, and makes the store."""
+    source = AvatarsSource(NUM_IMAGES)
+    write_files(work / "faces", source.draw(0, NUM_IMAGES, *SOURCE_SIZE))
+    load_dataset(data_of(options), work / "cache")
+
+
+def make_encoder(
+    work: Path, options: argparse.Namespace, cut: str
+) -> tuple[Path, tuple[nn.Module, nn.Module]]:
+    """A frozen encoder of random weights, as a file and with the rest of its network.
+
+    What it was trained for changes no step's time.
+    """
+    torch.manual_seed(0)
+    model = ModelConfig(backbone=options.backbone, width=options.width, cut_point=cut)
+    size = options.image_size
+    encoder = build_encoder(model, size, size).eval()
+    head = build_classifier(model, code_spec(model, size, size), 1).eval()
+    path = work / f"{cut}.pt"
+    save_network_encoder(path, model, size, size, encoder, InLoop())
+    return path, (encoder, head)
+
+
+def main() -> int:
+    """Prints and keeps the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--backbone", default="resnet18")
+    parser.add_argument("--width", type=float, default=0.25, help="of the backbone (0.25)")
+    parser.add_argument("--image-size", type=int, default=48, help="pixels (48)")
+    parser.add_argument("--batch-size", type=int, default=32, help="images per step (32)")
+    parser.add_argument("--cut", nargs="+", default=["conv3"], help="cut points (conv3)")
+    parser.add_argument("--steps", type=int, default=400, help="per attacker (400)")
+    parser.add_argument("--group", type=int, default=2, help="attackers per trial of ours (2)")
+    parser.add_argument("--repetitions", type=int, default=2, help="turns (2)")
+    parser.add_argument("--processes", type=int, default=cores, help="trials at a time")
+    options = parser.parse_args()
+    spawn = multiprocessing.get_context("spawn")
+    texts = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(options.processes, mp_context=spawn) as pool,
+    ):
+        work = Path(folder)
+        prepare(work, options)
+        for cut in options.cut:
+            path, network = make_encoder(work, options, cut)
+            # Not counted: starts the processes, and trains `g` once, which a study keeps.
+            short = argparse.Namespace(**{**vars(options), "steps": 2})
+            ours(pool, path, work, short, cut)
+            turns = []
+            for turn in range(options.repetitions):
+                turns.append((plain(network, path, work, options, cut),
+                              ours(pool, path, work, options, cut)))  # fmt: skip
+                print(f"{cut}, turn {turn + 1}: plain {turns[-1][0]['']:.0f} s, "
+                      f"ours {turns[-1][1]['']:.0f} s", flush=True)  # fmt: skip
+            texts.append(f"### cut at {cut}\n\n{_table(turns, options)}")
+    text = "\n\n".join(texts)
+    print(text)
+    command = f"python benchmarks/attack_suite.py {' '.join(sys.argv[1:])}".strip()
+    name = f"attack-suite-{options.backbone}-{options.width:g}-{options.image_size}"
+    print(f"kept in {keep_table(name, command, text)}")
+    return 0
+
+
+def _table(turns: Sequence[tuple[Seconds, Seconds]], options: argparse.Namespace) -> str:
+    rows = []
+    for name in (*ATTACKERS, ""):
+        each = np.array([(theirs[name], own[name]) for theirs, own in turns])
+        ratios = each[:, 0] / each[:, 1]
+        rows.append([
+            f"`{name}`" if name else "all eight, start to end",
+            *(f"{statistics.median(column):.1f}" for column in each.T.tolist()),
+            f"{statistics.median(ratios.tolist()):.1f} ({ratios.min():.1f} to {ratios.max():.1f})",
+        ])  # fmt: skip
+    heads = ["attacker", "plain, s (all cores)", "ours, s (one core)", "ratio"]
+    return (
+        f"{markdown(heads, rows)}\n\n{options.steps} steps of {options.batch_size} images each and "
+        f"one look at {NUM_IMAGES // 5} images; ours {options.processes} trials at a time, of "
+        f"{options.group} attackers, encoding included in the last row."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
