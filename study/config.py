@@ -14,13 +14,17 @@ from trainables.attackers.config import AttackConfig
 from trainables.attackers.suite import Circumstances, left_out
 from trainables.data.config import DataConfig
 from trainables.nets.config import ModelConfig
+from trainables.precision import Precision
 from trainables.protectors import PROTECTORS
 from trainables.settings import Settings
 
 Baseline = Literal["none", "labels", "identity", "blur", "noise"]
 
 PARTS = ("study", "data", "model", "protector", "attack", "resources")
-MAY_CHANGE = ("study.num_encoders", "study.max_concurrent", "study.storage", "resources.")
+MAY_CHANGE = (
+    "study.num_encoders", "study.max_concurrent", "study.storage", "resources.cpus_",
+    "resources.gpus_",
+)  # fmt: skip
 """What may differ when a study is resumed: how much, how fast and where it is kept, but not what is
 measured."""
 
@@ -67,14 +71,17 @@ class ResourcesConfig(Settings):
         gpus_per_protect: Devices of it; a fraction shares one.
         cpus_per_attack: Cores of a trial that attacks a frozen encoder.
         gpus_per_attack: Devices of it.
-        precision: Arithmetic of the networks.
+        precision: Arithmetic of the networks while they are trained: `fp32`, `bf16` (bfloat16
+            within the networks; weights, losses and scores in float32), or `auto`: whichever a
+            short measurement at the start of the study finds the faster. No mere resource: another
+            precision is another encoder.
     """
 
     cpus_per_protect: int = Field(default=1, ge=1)
     gpus_per_protect: float = Field(default=0, ge=0)
     cpus_per_attack: int = Field(default=1, ge=1)
     gpus_per_attack: float = Field(default=0, ge=0)
-    precision: Literal["fp32"] = "fp32"
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,7 @@ class StudyConfig:
         left_out: Cut points that were not named and cannot be used, each with the reason.
         listed_cut_points: Cut points the user named; empty if the choice was left to the study.
         dropped: Keys of the recipe that are not meant for the protectors chosen instead of its own.
+        measured: What `resources.precision=auto` was found to be; None before it was looked for.
     """
 
     recipe: str
@@ -108,6 +116,13 @@ class StudyConfig:
     left_out: Mapping[str, str]
     listed_cut_points: tuple[str, ...]
     dropped: tuple[str, ...] = ()
+    measured: Precision | None = None
+
+    @property
+    def precision(self) -> Precision:
+        """The arithmetic of the trials' networks."""
+        own = self.resources.precision
+        return (self.measured or "fp32") if own == "auto" else own
 
     @property
     def protector_name(self) -> str:

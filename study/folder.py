@@ -44,6 +44,11 @@ class StudyFolder:
         return self.root / "study.yaml"
 
     @property
+    def precision(self) -> Path:
+        """What `resources.precision=auto` was found to be."""
+        return self.root / "precision.json"
+
+    @property
     def lock(self) -> Path:
         """Held while the study runs; beside the folder, so that it exists before it."""
         return self.results / f".{self.name}.lock"

@@ -201,6 +201,7 @@ class JobFactory:
                 "attacker": named_attacker(attacker).model_dump(mode="json"),
                 "attack": self._attack_settings(),
                 "seed": seed,
+                **self._arithmetic(),
             }
         )
 
@@ -215,6 +216,7 @@ class JobFactory:
             **settings,
             "data": self._data_identity(),
             "model": self._by_content(settings["model"]),
+            **self._arithmetic(),
         }
         seed = derive_seed(self.config.study.seed, config_hash(identity))
         encoder_id = config_hash({**identity, "seed": seed})
@@ -224,6 +226,7 @@ class JobFactory:
             **settings,
             "seed": seed,
             "output": str(self.folder.encoder(encoder_id)),
+            **self._arithmetic(),
             **self._surroundings("protect"),
         }
         name = run_name(settings["model"], settings["protector"])
@@ -246,6 +249,7 @@ class JobFactory:
             "attackers": attackers,
             "model": self._by_content(config["model"]),
             **{name: config[name] for name in ("in_loop", "seed")},
+            **self._arithmetic(),
         }
         key = f"{encoder_id}-{config_hash(identity)}"
         full = {
@@ -256,6 +260,7 @@ class JobFactory:
             "data": self.config.data.model_dump(mode="json"),
             "attack": self.config.attack.model_dump(mode="json"),
             **config,
+            **self._arithmetic(),
             **self._surroundings("attack"),
         }
         return Job(key, kind, encoder_id, full, label, labels, seed)
@@ -304,6 +309,11 @@ class JobFactory:
             "cut_point": DEFAULT_CUTS[self.config.model.backbone],
             "code_width": plain["code_width"],
         }
+
+    def _arithmetic(self) -> dict[str, str]:
+        """The precision, where it is not the one that studies had before there was a choice."""
+        precision = self.config.precision
+        return {} if precision == "fp32" else {"precision": precision}
 
     def _surroundings(self, kind: Literal["protect", "attack"]) -> dict[str, Any]:
         """What a trial is given that must not change its result."""

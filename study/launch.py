@@ -28,6 +28,7 @@ from study.folder import StudyFolder, write_json
 from study.jobs import JobFactory
 from study.journal import Journal
 from study.places import Places, check_resume
+from study.precision import settle_precision
 from study.progress import Plan, Progress
 from study.proposals import Proposals
 from study.records import Listeners
@@ -170,6 +171,7 @@ def _run_locked(
     faces = prepare_identity(config, dataset, folder.cache, console)
     write_text(config.to_yaml(), folder.config)
     write_json(dict(data), folder.root / DATA_FILE)
+    config = settle_precision(config, folder, console)
     for line in config.remarks():
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 

@@ -30,6 +30,7 @@ def study_params(config: StudyConfig) -> dict[str, Any]:
         "num_encoders": config.study.num_encoders,
         "suite": suite if isinstance(suite, str) else ",".join(suite),
         "suite_version": SUITE_VERSION,
+        "precision": config.precision,
         "identity_model": config.attack.identity_model,
         "sampler": config.study.sampler,
         "seed": config.study.seed,

@@ -1,5 +1,6 @@
 """Jobs: their identity depends on what changes a result, and on nothing else."""
 
+from study.folder import StudyFolder
 from study.jobs import JobFactory
 from study.naming import run_name
 from tests.study.study_fakes import CONTENT
@@ -145,3 +146,19 @@ def test_names_are_short_and_say_what_defends() -> None:
     assert run_name({"cut_point": "pool2"}, half) == "obfuscator pool2 λ2=1"
     assert run_name({"cut_point": "pool2"}, {"name": "noise", "sigma": 0.5}) == "noise σ=0.5"
     assert run_name({"cut_point": "pool2"}, {"name": "identity"}) == "identity"
+
+
+def test_another_precision_is_another_encoder_and_attack_and_full_is_as_before(
+    make_config, tmp_path
+):
+    keys = {}
+    for precision in ("fp32", "bf16"):
+        config = make_config(f"resources.precision={precision}")
+        jobs = JobFactory(config, StudyFolder(tmp_path, "small"), CONTENT)
+        protect = jobs.searched(config.space.default_point())
+        attack = jobs.attacks(protect, has_in_loop=True)[0]
+        reference = jobs.reference_key("identity", "decoder", 0)
+        keys[precision] = protect.key, attack.key.split("-")[1], reference
+        given = {job.config.get("precision", "fp32") for job in (protect, attack)}
+        assert given == {precision}
+    assert all(full != lower for full, lower in zip(*keys.values(), strict=True))

@@ -14,7 +14,7 @@ WORDS = (
     "protector.rounds=20", "protector.warmup=4", "protector.lambda2=0", "protector.mu1=0",
     "protector.mu2=0", "attack.suite=[decoder, attribute]", "attack.evaluate_every=10",
     "attack.max_steps=600", "attack.min_delta=0.02", "attack.patience=3",
-    "attack.min_steps=0", "study.name=whole",
+    "attack.min_steps=0", "study.name=whole", "resources.precision=auto",
 )  # fmt: skip
 
 
@@ -50,6 +50,8 @@ def test_one_command_gives_a_report_and_another_goes_on(tmp_path):
     page = (results / "report.html").read_text(encoding="utf-8")
     assert "data:image/png;base64" in page
     assert "undefended" in page
+    assert "resources.precision: auto is" in first.stdout
+    assert (results / "precision.json").is_file()
 
     # The same command again starts nothing over; --resume with more encoders adds just these.
     again = run(tmp_path)
