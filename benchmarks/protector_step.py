@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,13 +34,14 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.encoders import markdown
-from benchmarks.limits import measure_limits
+from benchmarks.limits import Limits, measure_limits
 from benchmarks.machine import keep_table, synchronise
 from benchmarks.plain import ImageFiles, PlainObfuscator, PlainReconstruction, endless, write_files
 from trainables.data.avatars import AvatarsSource
 from trainables.data.tasks import TaskBatches
 from trainables.nets.config import ModelConfig
 from trainables.nets.perceptual import PublicFeatures
+from trainables.precision import Precision, computed_in
 from trainables.protectors import PROTECTORS
 from trainables.protectors.base import Protector, Setting
 
@@ -98,13 +99,20 @@ def build(
     return entry.build(config, setting)
 
 
-def ours(protector: Protector, faces: Faces, batch: int, device: torch.device) -> Round:
+def ours(
+    protector: Protector, faces: Faces, batch: int, device: torch.device, precision: Precision
+) -> Round:
     """Our round, on batches of the store."""
     rows = np.arange(NUM_IMAGES, dtype=np.int64)
     private, public = (
         TaskBatches(faces.images, faces.labels, rows, batch, seed, device) for seed in (0, 1)
     )
-    return lambda: protector.round(private, public)
+
+    def run() -> None:
+        with computed_in(precision, protector.computed()):
+            protector.round(private, public)
+
+    return run
 
 
 def plain(protector: Protector, faces: Faces, image_size: int, batch: int, workers: int) -> Round:
@@ -244,23 +252,30 @@ def main() -> int:
     options = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    limits = measure_limits(device, torch.float32)
+    limits: dict[Precision, Limits] = {
+        "fp32": measure_limits(device, torch.float32),
+        "bf16": measure_limits(device, torch.bfloat16),
+    }
     rows, parts = [], []
     with tempfile.TemporaryDirectory() as folder:
         faces = make_faces(Path(folder), options.image_size)
         for method in options.method:
             for cut in options.cut:
-                row, part = _measure(method, cut, faces, limits.convolution, device, options)
+                row, part = _measure(method, cut, faces, limits, device, options)
                 print(" | ".join(row), flush=True)
                 rows.append(row)
                 parts.append(part)
-    heads = ["method", "cut", "plain, images/s", "ours, images/s", "ratio", "Gflop per round",
-             "Gflop/s", "of the convolution rate"]  # fmt: skip
+    each = ["images/s", "times plain", "Gflop/s", "of the convolution rate"]
+    heads = ["method", "cut", "plain, images/s", "Gflop per round",
+             *(f"{precision}: {head}" for precision in limits for head in each)]  # fmt: skip
+    machine = markdown(
+        ["this machine at most", "convolution, Gflop/s", "matrix product, Gflop/s", "memory, GB/s"],
+        [[name, f"{limit.convolution / 1e9:,.0f}", f"{limit.matrix / 1e9:,.0f}",
+          f"{limit.bandwidth / 1e9:.1f}"] for name, limit in limits.items()],
+    )  # fmt: skip
     text = (
-        f"{markdown(heads, rows)}\n\nConvolution rate of the machine: "
-        f"{limits.convolution / 1e9:,.0f} Gflop/s; matrix product "
-        f"{limits.matrix / 1e9:,.0f} Gflop/s; memory {limits.bandwidth / 1e9:.1f} GB/s.\n\n"
-        f"Where our round's time goes:\n\n{markdown(['method', 'cut', *PARTS], parts)}"
+        f"{markdown(heads, rows)}\n\n{machine}\n\nWhere our round's time goes in float32:\n\n"
+        f"{markdown(['method', 'cut', *PARTS], parts)}"
     )
     print(text)
     command = f"python benchmarks/protector_step.py {' '.join(sys.argv[1:])}".strip()
@@ -273,28 +288,30 @@ def _measure(
     method: str,
     cut: str,
     faces: Faces,
-    convolution: float,
+    limits: Mapping[Precision, Limits],
     device: torch.device,
     options: argparse.Namespace,
 ) -> tuple[list[str], list[str]]:
     size, batch = options.image_size, options.batch_size
     model = ModelConfig(backbone=options.backbone, width=options.width, cut_point=cut)
     protector = build(method, model, size, batch, device)
-    rounds = {
-        "plain": plain(copy.deepcopy(protector), faces, size, batch, options.workers),
-        "ours": ours(protector, faces, batch, device),
-    }
-    counted = operations(rounds["ours"])
+    rounds = {"plain": plain(copy.deepcopy(protector), faces, size, batch, options.workers)}
+    for precision in limits:
+        rounds[precision] = ours(copy.deepcopy(protector), faces, batch, device, precision)
+    counted = operations(rounds["fp32"])
     seconds = seconds_in_turns(rounds, options.repetitions, options.rounds, device)
-    ratios = [a / b for a, b in zip(seconds["plain"], seconds["ours"], strict=True)]
-    each = {name: statistics.median(values) for name, values in seconds.items()}
+    typical = {name: statistics.median(values) for name, values in seconds.items()}
     drawn = _batches_per_round(protector) * batch
-    speed = counted / each["ours"]
-    row = [
-        method, cut, f"{drawn / each['plain']:.0f}", f"{drawn / each['ours']:.0f}",
-        f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})",
-        f"{counted / 1e9:.0f}", f"{speed / 1e9:.0f}", f"{speed / convolution:.0%}",
-    ]  # fmt: skip
+    row = [method, cut, f"{drawn / typical['plain']:.0f}", f"{counted / 1e9:.0f}"]
+    for precision, limit in limits.items():
+        ratios = [a / b for a, b in zip(seconds["plain"], seconds[precision], strict=True)]
+        speed = counted / typical[precision]
+        row += [
+            f"{drawn / typical[precision]:.0f}",
+            f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})",
+            f"{speed / 1e9:.0f}",
+            f"{speed / limit.convolution:.0%}",
+        ]
     split = seconds_by_part(protector, faces, batch, options.rounds)
     total = sum(split.values())
     return row, [method, cut, *(f"{split[part] / total:.0%}" for part in PARTS)]
