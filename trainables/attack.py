@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from trainables.attack_batches import AttackBatches
 from trainables.attackers.attribute import AttributeAttacker
 from trainables.attackers.base import Attacker, AttackerConfig, Reconstructor, Target
 from trainables.attackers.config import AttackConfig
@@ -20,7 +22,6 @@ from trainables.attackers.suite import SUITE_VERSION, build_attacker, named_atta
 from trainables.averaging import WeightAverages
 from trainables.checkpoint import load_state, save_state
 from trainables.data.splits import share_of
-from trainables.data.tasks import TaskBatches
 from trainables.encodings import Encodings, Knowledge
 from trainables.frozen import PLANTED, FrozenEncoder, load_encoder, planted_encoder
 from trainables.identity import attacker_rows, build_identity, face_features
@@ -120,23 +121,20 @@ class AttackTrial:
         rule["max_steps"] = config.budget or self.settings.max_steps
         rule["min_steps"] = min(rule["min_steps"], rule["max_steps"])
         self.monitor = SaturationMonitor(SaturationConfig(**rule))
-        store, rows = self.dataset.store, self._training_rows(config)
-        size = min(self.settings.batch_size, len(rows))
-        self.batches = TaskBatches(store.images, store.labels, rows, size, seed)
-        self.num_train = len(rows)
+        store, batch_size = self.dataset.store, self.settings.batch_size
+        public = share_of(self.encodings.public_rows, config.data)
+        self.batches = AttackBatches(store, public, self._extra_rows(config), batch_size, seed)
         self.flip_seed = derive_seed(seed, "flips")
         self.steps = 0
         self.attacker_seconds = 0.0
         self.averages = WeightAverages(self.attacker.nets())
         self.best = self.attacker.weights()
 
-    def _training_rows(self, config: AttackerConfig) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """The images an attacker learns from."""
-        rows = share_of(self.encodings.public_rows, config.data)
+    def _extra_rows(self, config: AttackerConfig) -> NDArray[np.int64]:
+        """The images of another source that an attacker learns from."""
         # An encoder that sends true labels has nothing to send for an image without any.
-        if config.extra and self.encoder.kind != "labels":
-            rows = np.concatenate([rows, self.encodings.extra_rows])
-        return rows
+        used = config.extra and self.encoder.kind != "labels"
+        return self.encodings.extra_rows if used else np.empty(0, dtype=np.int64)
 
     def step(self) -> dict[str, Any]:
         """Trains the present attacker up to its next evaluation and reports."""
@@ -181,7 +179,7 @@ class AttackTrial:
 
     def _train_step(self, attacker: Attacker) -> None:
         """Draws a batch of public codes and learns from it."""
-        rows = self.batches.next_rows(attacker.task)
+        rows = self.batches.next_rows(attacker.task, settling=self.monitor.decayed)
         flip = np.random.default_rng([self.flip_seed, self.steps]).random(len(rows)) < 0.5
         views = derive_seed(self.flip_seed, self.steps) if self.settings.augment else None
         batch = self.encodings.public_batch(rows, flip, views, attacker.wants_features)
@@ -237,7 +235,7 @@ class AttackTrial:
                 settings=attacker.config.model_dump(mode="json"),
                 counts=attacker.config.counts,
                 white_box=attacker.config.white_box,
-                num_train=self.num_train,
+                num_train=self.batches.num_images,
                 saturated=self.monitor.saturated or not attacker.trains,
                 steps=self.steps,
                 seconds=self.attacker_seconds + elapsed,
