@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.attack_batches import AttackBatches
+from trainables.attack_target import attacked_encoder, make_target
 from trainables.attackers.attribute import AttributeAttacker
-from trainables.attackers.base import Attacker, AttackerConfig, Reconstructor, Target
+from trainables.attackers.base import Attacker, AttackerConfig, Reconstructor
 from trainables.attackers.config import AttackConfig
 from trainables.attackers.in_loop import in_loop_scores
 from trainables.attackers.suite import SUITE_VERSION, build_attacker, named_attacker
@@ -23,9 +24,7 @@ from trainables.averaging import WeightAverages
 from trainables.checkpoint import load_state, save_state
 from trainables.data.splits import share_of
 from trainables.encodings import Encodings, Knowledge
-from trainables.frozen import PLANTED, FrozenEncoder, load_encoder, planted_encoder
 from trainables.identity import attacker_rows, build_identity, face_features
-from trainables.nets.backbones import code_spec
 from trainables.nets.config import ModelConfig
 from trainables.nets.perceptual import build_perceptual
 from trainables.people_figures import answer_figures, code_figures
@@ -57,7 +56,7 @@ class AttackTrial:
         self.output = Path(config["output"])
         self.model = ModelConfig(**config["model"])
         self.wanted = [named_attacker(str(entry["name"])) for entry in config["attackers"]]
-        self.encoder = self._encoder()
+        self.encoder = attacked_encoder(str(config["encoder"]), self.model, self.dataset)
         cache = Path(config["cache"])
         self.identity = build_identity(self.settings, self.dataset, cache, self.device)
         faces = None
@@ -66,46 +65,13 @@ class AttackTrial:
         knowledge = Knowledge(attacker_rows(self.settings, self.dataset), faces)
         self.encodings = Encodings(self.encoder, self.dataset, self.device, knowledge=knowledge)
         self.hash_before = self.encoder.hash()
-        self.target = self._target()
+        perceptual = None
+        if any(attacker.needs_perceptual for attacker in self.wanted):
+            perceptual = build_perceptual(self.model, self.dataset, cache, self.device)
+        self.target = make_target(self.model, self.encodings, perceptual, self.identity)
         self.results: list[dict[str, Any]] = []
         self.seconds = 0.0
         self._start_next()
-
-    def _encoder(self) -> FrozenEncoder:
-        data, reference = self.dataset.config, str(self.config["encoder"])
-        if reference == PLANTED:
-            spec = code_spec(self.model, data.height, data.width)
-            return planted_encoder(spec, tuple(self.dataset.private_columns))
-        return load_encoder(reference, data.height, data.width)
-
-    def _target(self) -> Target:
-        data, dataset = self.dataset.config, self.dataset
-        perceptual = None
-        if any(config.needs_perceptual for config in self.wanted):
-            cache = Path(self.config["cache"])
-            perceptual = build_perceptual(self.model, dataset, cache, self.device)
-        public = dataset.store.labels[self.encodings.public_rows][:, dataset.private_columns]
-        return Target(
-            spec=self.encoder.spec,
-            model=self.model,
-            height=data.height,
-            width=data.width,
-            private_columns=tuple(dataset.private_columns),
-            private_names=dataset.private_names,
-            positive_rates=tuple(float(rate) for rate in public.astype(np.float64).mean(axis=0)),
-            device=self.device,
-            perceptual=perceptual,
-            num_categories=dataset.num_categories,
-            features=None if self.identity is None else self.identity.features,
-            encode=self._differentiable(),
-        )
-
-    def _differentiable(self) -> Callable[[Tensor], Tensor] | None:
-        """The encoder with its gradients, for a white-box attacker."""
-        net = self.encoder.net
-        if net is None or self.encoder.stochastic:
-            return None
-        return lambda images: self.encodings.standardise(net(images))
 
     def _start_next(self) -> None:
         """Makes the next attacker, from scratch and from its own seed."""
