@@ -20,7 +20,7 @@ BASES: Mapping[str, str] = {"reconstruction": "decoder", "attribute": "attribute
 
 AXES: Mapping[str, tuple[str, ...]] = {
     "reconstruction": ("data", "capacity", "loss", "budget"),
-    "attribute": ("data", "budget"),
+    "attribute": ("data", "capacity", "budget"),
 }
 """Per kind the axes along which its family has rungs."""
 

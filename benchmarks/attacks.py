@@ -94,7 +94,8 @@ def _measure(
     options: argparse.Namespace,
 ) -> str:
     """Trains one encoder, attacks it, and makes the table."""
-    from study.verification import figures_of, judge
+    from study.leakages import figures_of
+    from study.verification import judge
     from trainables.attackers.suite import Circumstances, resolve_attackers, scale_of
     from trainables.data.config import DataConfig
 

@@ -202,7 +202,8 @@ def figures(encoder: Encoder, work: Path) -> dict[str, float]:
         (`reconstruction`, `attribute`) that of the one which is worst on the selection split. Of a
         diverged encoder `seconds` alone.
     """
-    from study.verification import figures_of, judge
+    from study.leakages import figures_of
+    from study.verification import judge
 
     trained = json.loads((encoder.folder(work) / "protect.json").read_text(encoding="utf-8"))
     attacks = json.loads(encoder.attacks(work).read_text(encoding="utf-8"))

@@ -18,7 +18,8 @@ UNDEFENDED = SearchSpace(
     },
     only_at={"model.code_width": "fc"},
 )
-"""Of `none`: the space of `reconstruction` without what concerns its adversary."""
+"""Of `none` where it is a protector of its own: Adam's usual 1e-3 and a factor of three around it,
+with no adversary to keep up with. As a baseline it is trained at the other protector's default."""
 
 LABELS = SearchSpace(
     domains={CUT_POINT: CUT_POINTS},

@@ -6,6 +6,7 @@ protector's search space; a list in its place is the choices, a mapping `{low, h
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -151,10 +152,14 @@ def _read(
     settings = _build(label, model, plain)
     ends = {dotted.split(".", 1)[1]: domain.ends() for dotted, domain in domains.items()}
     some = {**plain, **{name: values[0] for name, values in ends.items()}}
+    switches = {name: values for name, values in ends.items() if {*values} == {True, False}}
     variants = tuple(
-        _build(label, model, {**some, name: value})
-        for name, values in ends.items()
-        for value in values
+        _build(label, model, {**some, **own})
+        for own in (
+            *({name: value} for name, values in ends.items() for value in values),
+            # Of what can be off, not everything need be able to be off at once.
+            *(dict(zip(switches, each, strict=True)) for each in product(*switches.values())),
+        )
     )
     # As the components understood them: 0 has become 0.0 where a float is meant.
     fixed: dict[str, Value] = {f"{part}.{name}": getattr(settings, name) for name in names}

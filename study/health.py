@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from study.leakages import aim_of
 from study.records import Result
-from study.verification import aim_of
 from trainables.attackers.suite import SUITE_VERSION
 from trainables.frozen import CONSTANT, IDENTITY, PLANTED
 from trainables.metrics import MIN_RANGE

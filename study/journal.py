@@ -14,6 +14,7 @@ from analysis.pareto import hypervolume
 from study.config import StudyConfig
 from study.folder import StudyFolder
 from study.jobs import Job
+from study.leakages import AttackFigures
 from study.logged import (
     MAX_TAG,
     attack_curve,
@@ -27,7 +28,6 @@ from study.logged import (
 )
 from study.records import EncoderRecord, Result
 from study.tracking import Key, Runs
-from study.verification import AttackFigures
 from trainables.attackers.in_loop import IN_LOOP_NAMES
 
 REFERENCE_ROLES = {"constant": "floor", "identity": "ceiling"}

@@ -6,10 +6,11 @@ are known, or without a verdict, because it failed, diverged or collapsed. Then 
 
 from collections.abc import Callable
 
+from study.leakages import figures_of
 from study.proposals import Proposals
 from study.records import EncoderRecord, Listener, Status
 from study.references import ReferenceScores
-from study.verification import figures_of, judge
+from study.verification import judge
 
 UNFINISHED = "the study ended without its verdict"
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from search_spaces import SPACES, Choice
 from study.config import StudyConfig
+from study.leakages import AttackFigures
 from study.naming import is_cut
 from study.records import EncoderRecord, Result
-from study.verification import AttackFigures
 from trainables.attackers.in_loop import IN_LOOP_NAMES
 from trainables.attackers.suite import SUITE_VERSION
 
@@ -126,6 +126,7 @@ def attack_metrics(result: Result, figures: AttackFigures | None) -> dict[str, f
             "leakage/selection_error": figures.selection_error,
             "floor": figures.floor,
             "ceiling": figures.ceiling,
+            **{f"leakage/test/{name}": v for name, v in (figures.by_attribute or {}).items()},
         }
     return numbers(values)
 
@@ -149,6 +150,10 @@ def attack_params(result: Result) -> dict[str, Any]:
         terms += ["gan"] if settings["mu1"] else []
         terms += ["perceptual"] if settings["mu2"] else []
         params["attack_loss"] = "+".join(terms)
+    # When it was given up, and what its name stood for: figures of others cannot stand beside it.
+    params |= {f"attack_{name}": value for name, value in (result.get("rule") or {}).items()}
+    if "suite_version" in result:
+        params["suite_version"] = result["suite_version"]
     return params
 
 

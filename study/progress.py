@@ -13,8 +13,8 @@ from rich.text import Text
 
 from analysis.pareto import non_dominated
 from study.jobs import Job
+from study.leakages import AttackFigures
 from study.records import EncoderRecord, Result
-from study.verification import AttackFigures
 
 MAX_FRONTIER_ROWS = 8
 

@@ -6,7 +6,8 @@ from typing import Any, Literal, Protocol
 
 from search_spaces import Value
 from study.jobs import Job, Role
-from study.verification import AttackFigures, Verdict
+from study.leakages import AttackFigures
+from study.verification import Verdict
 
 Status = Literal["running", "verified", "failed", "diverged", "collapsed"]
 Result = Mapping[str, Any]

@@ -8,8 +8,8 @@ from collections import deque
 from study.folder import StudyFolder, read_json, write_json
 from study.health import Health, examine
 from study.jobs import REFERENCES, Job, JobFactory
+from study.leakages import AttackFigures, figures_of
 from study.records import Result
-from study.verification import AttackFigures, figures_of
 
 
 class ReferenceScores:

@@ -233,6 +233,9 @@ class AttackTrial:
             "selection": selection.score,
             "selection_error": selection.error,
             "test": test.score,
+            "by_attribute": _by_attribute(selection, test),
+            "suite_version": SUITE_VERSION,
+            "rule": {name: getattr(self.settings, name) for name in SaturationConfig.model_fields},
             "metrics": {**test.metrics, **answer_figures(test, self.encodings), **figures},
             "num_public": len(self.encodings.public_rows),
             "encoder_hash_before": self.hash_before,
@@ -303,3 +306,13 @@ class AttackTrial:
         self.batches.load_state_dict(state["batches"])
         self.steps, self.best = state["steps"], state["best"]
         self.attacker_seconds = state["attacker_seconds"]
+
+
+def _by_attribute(selection: Scores, test: Scores) -> dict[str, dict[str, float]]:
+    """Each private attribute's scores, as those of a whole attacker are called."""
+    if selection.by_attribute is None or test.by_attribute is None:
+        return {}
+    return {
+        name: {"selection": score, "selection_error": error, "test": test.by_attribute[name][0]}
+        for name, (score, error) in selection.by_attribute.items()
+    }

@@ -98,3 +98,23 @@ def is_collapsed(report: dict[str, float], constrained: bool) -> bool:
     if constrained:
         return report[BELOW_CONSTANT] >= MAX_CONSTANT_SHARE or report[BELOW_HALF] >= MAX_HALF_SHARE
     return report[TOTAL_VARIANCE] < MIN_TOTAL_VARIANCE
+
+
+def collapse_reason(report: dict[str, float], constrained: bool) -> str:
+    """Says what of a collapsed encoder's report shows it."""
+    if not constrained:
+        return (
+            f"only {report[TOTAL_VARIANCE]:.2%} of its code's mean square depends on the image "
+            f"over the selection split (collapsed below {MIN_TOTAL_VARIANCE:.0%})"
+        )
+    if report[BELOW_CONSTANT] >= MAX_CONSTANT_SHARE:
+        return (
+            f"{report[BELOW_CONSTANT]:.0%} of its outputs hardly vary over the selection split "
+            f"(variance below {CONSTANT_VARIANCE:g} of a constrained 1; collapsed from "
+            f"{MAX_CONSTANT_SHARE:.0%})"
+        )
+    return (
+        f"{report[BELOW_HALF]:.0%} of its outputs vary too little over the selection split "
+        f"(variance below {HALF_VARIANCE:g} of a constrained 1; collapsed from "
+        f"{MAX_HALF_SHARE:.0%})"
+    )

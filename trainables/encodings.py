@@ -24,6 +24,9 @@ from trainables.frozen import FrozenEncoder
 from trainables.identity import FaceFeatures
 
 ENCODE_BATCH = 256
+SAME_NUMBER = 1e-9
+"""Deviation relative to the mean of a channel that holds one and the same number: far below the
+6e-8 between two numbers of float32."""
 DEFAULT_BUDGET_BYTES = 1 << 30
 """Codes of all splits above this are encoded anew for every batch instead of kept in memory."""
 
@@ -123,8 +126,9 @@ class Encodings:
         offset = total / count
         deviation = (squares / count - offset.square()).clamp_min(0).sqrt()
         mean = shift + offset
-        # A channel that varies by less than float32 can tell from its mean is constant.
-        varies = deviation > 1e-6 * mean.abs()
+        # Only a channel of one and the same number is constant. Saturated by a tanh one may vary in
+        # its last bits alone, and an attacker who looks at them learns as much as from any other.
+        varies = deviation > SAME_NUMBER * mean.abs()
         deviation = torch.where(varies, deviation, torch.ones_like(deviation))
         shape = [1, -1] + [1] * (len(self.encoder.spec.shape) - 1)
         return mean.float().view(shape), deviation.float().view(shape)

@@ -72,16 +72,6 @@ def flip_loss(logits: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, (logits <= 0).to(logits.dtype))
 
 
-def wrong_label_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy against the wrong label, the update of GANs (Pittaluga, section 3.2)."""
-    return F.binary_cross_entropy_with_logits(logits, 1 - labels)
-
-
-def negative_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Minus the cross-entropy, as `I(E; u)` of eq. 1 has it (Pittaluga, section 3.2)."""
-    return -F.binary_cross_entropy_with_logits(logits, labels)
-
-
 def exclusive_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of N+1 classes: the N attributes, of which an image has one at most, and none.
 

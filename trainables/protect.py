@@ -17,7 +17,7 @@ from torch import nn
 
 from trainables import metrics
 from trainables.checkpoint import load_state, save_state
-from trainables.collapse import collapse_report, is_collapsed
+from trainables.collapse import collapse_reason, collapse_report, is_collapsed
 from trainables.costs import encoder_costs
 from trainables.data.augment import AugmentedBatches
 from trainables.data.batches import Batch, sequential
@@ -212,10 +212,8 @@ class ProtectTrial:
             "converged": self._converged(),
         }
         if collapsed:
-            final["reason"] += (
-                f", but the encoder collapsed: {collapse['collapse/below_0.01']:.0%} of its "
-                "outputs hardly vary over the selection split"
-            )
+            why = collapse_reason(collapse, constrained)
+            final["reason"] += f", but the encoder collapsed: {why}"
         return final
 
     def _save_encoder(self, encoder: nn.Module) -> Path:

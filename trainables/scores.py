@@ -3,7 +3,7 @@
 The same functions score the adversary in the loop and the attacker that comes afterwards.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +29,7 @@ class Scores:
         error: Standard error of the score over the split's images.
         features: What it answers as features of Φ, [N, D]: M(z), or Φ(x̂) of a reconstruction; None
             where it has none.
+        by_attribute: Of an attack on private attributes the score of each and its error.
     """
 
     score: float
@@ -36,6 +37,7 @@ class Scores:
     per_image: Tensor | None = None
     error: float = 0.0
     features: Tensor | None = None
+    by_attribute: Mapping[str, tuple[float, float]] | None = None
 
 
 def reconstruction_scores(
@@ -117,8 +119,15 @@ def attribute_scores(
         for index, name in enumerate(names)
     }
     # As if the attributes' errors went together, which they may: they are of the same images.
-    error = float(metrics.balanced_accuracy_error(logits, labels, weights).mean())
-    return Scores(float(figures["balanced_accuracy"].mean()), named, error=error)
+    errors = metrics.balanced_accuracy_error(logits, labels, weights)
+    balanced = figures["balanced_accuracy"]
+    each = zip(names, balanced.tolist(), errors.tolist(), strict=True)
+    return Scores(
+        float(balanced.mean()),
+        named,
+        error=float(errors.mean()),
+        by_attribute={name: (score, error) for name, score, error in each},
+    )
 
 
 def utility_scores(

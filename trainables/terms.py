@@ -14,9 +14,10 @@ def read_terms(
     """
     broken: tuple[int, str] | None = None
     means: dict[str, float] = {}
-    names = {name for round_terms in terms for name in round_terms}
-    # What is measured beside the losses comes last: the term that broke is a loss, if it can be.
-    for name in sorted(names, key=lambda name: ("/" in name, name)):
+    # In the order of computation: what breaks first breaks whatever is computed from it in the same
+    # round. What is measured beside the losses comes last.
+    names = dict.fromkeys(name for round_terms in terms for name in round_terms)
+    for name in sorted(names, key=lambda name: "/" in name):
         present = [index for index, round_terms in enumerate(terms) if name in round_terms]
         values = torch.stack([terms[index][name] for index in present]).double().cpu()
         means[name] = float(values.mean())

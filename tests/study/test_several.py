@@ -167,6 +167,11 @@ def test_what_changed_is_named_by_its_owner() -> None:
         ([ALL, "data.image_size=32"], ["protector.name", "MS-SSIM", "32x32"]),
         ([ALL, "data.private=[]"], ["protector.name", "label_flip", "data.private"]),
         (["protector.name=label_flip", "data.private=[]"], ["protector.name", "data.private"]),
+        (["protector.rounds=100", "protector.warmup=500"], ["below rounds (100)", "500"]),
+        (["protector.rounds=100", "protector.warmup=[0, 100]"], ["below rounds (100)", "100"]),
+        (["protector.name=obfuscator", "protector.defend_attributes=[true, false]",
+          "protector.defend_reconstruction=[true, false]"],
+         ["defend_reconstruction", "defend_attributes", "one must be true", "protector.name=none"]),
         ([ALL, "study.baselines=[blurr]"], ["study.baselines", "'blur'", "'blurr'"]),
     ],
 )  # fmt: skip

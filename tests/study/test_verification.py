@@ -2,7 +2,8 @@
 
 import pytest
 
-from study.verification import figures_of, judge
+from study.leakages import figures_of
+from study.verification import judge
 
 
 def result(attacker, test, selection=None, saturated=True, kind="reconstruction"):
@@ -235,3 +236,77 @@ def test_an_in_loop_classifier_without_references_of_its_kind_is_named() -> None
 def test_only_retrained_attackers_must_saturate() -> None:
     classifier = result("in_loop_attribute", 0.6, kind="attribute", saturated=False)
     assert verdict(result("decoder", 0.4), classifier).saturated
+
+
+def test_floors_and_ceilings_of_test_have_no_part_in_the_choice() -> None:
+    # On test the attribute cannot be told from the image itself: its choice stands all the same.
+    references = dict(REFERENCES)
+    references["identity", "attribute", 0] = {
+        **REFERENCES["identity", "attribute", 0], "selection": 1.0, "test": 0.51,
+    }  # fmt: skip
+    results = (
+        result("decoder", test=0.3, selection=0.3),
+        result("attribute", test=0.52, selection=0.9, kind="attribute"),
+    )
+    found, plain = verdict(*results, references=references), verdict(*results)
+    assert found.worst_attacker == plain.worst_attacker == "attribute"
+    assert found.worst_selection == plain.worst_selection == pytest.approx(0.8)
+    # Of a range that is no range the least that counts: 0.02 of 0.05.
+    assert found.worst_leakage == pytest.approx(0.4)
+    assert plain.worst_leakage == pytest.approx(0.04)
+
+
+def of_attributes(attacker, **scores):
+    """A result of several private attributes, (selection, test) of each."""
+    named = {
+        name: {"selection": chosen, "selection_error": 0.01, "test": told}
+        for name, (chosen, told) in scores.items()
+    }
+    mean = [sum(values) / len(scores) for values in zip(*scores.values(), strict=True)]
+    one = result(attacker, test=mean[1], selection=mean[0], kind="attribute")
+    return {**one, "by_attribute": named}
+
+
+def test_one_attribute_laid_open_is_not_hidden_by_four_that_are_not() -> None:
+    names = ("A", "B", "C", "D", "E")
+    references = {
+        ("constant", "attribute", 0): of_attributes(
+            "attribute", **dict.fromkeys(names, (0.5, 0.5))
+        ),
+        ("identity", "attribute", 0): of_attributes(
+            "attribute", **dict.fromkeys(names, (0.9, 0.9))
+        ),
+    }
+    hidden = dict.fromkeys(names[1:], (0.5, 0.5))
+    found = verdict(of_attributes("attribute", A=(0.9, 0.86), **hidden), references=references)
+    assert found.worst_leakage == pytest.approx(0.9)
+    (figure,) = found.figures
+    assert figure.attribute == "A"
+    assert figure.by_attribute == pytest.approx({"A": 0.9, "B": 0, "C": 0, "D": 0, "E": 0})
+    assert (figure.floor, figure.ceiling) == (0.5, 0.9)  # of the mean, as the score is
+
+
+def test_an_attribute_that_nobody_can_tell_is_named_and_the_others_stand() -> None:
+    references = {
+        ("constant", "attribute", 0): of_attributes("attribute", A=(0.5, 0.5), B=(0.5, 0.5)),
+        ("identity", "attribute", 0): of_attributes("attribute", A=(0.9, 0.9), B=(0.52, 0.52)),
+    }
+    found = verdict(of_attributes("attribute", A=(0.7, 0.7), B=(0.5, 0.5)), references=references)
+    assert found.worst_leakage == pytest.approx(0.5)
+    assert any("attribute (B)" in note for note in found.notes)
+
+
+def test_an_attributes_ceiling_is_the_best_of_all_who_infer_it() -> None:
+    alone = result("attribute-only-A", test=1.0, selection=1.0, kind="attribute")
+    alone |= {
+        "settings": {"only": "A"},
+        "by_attribute": {"A": {"selection": 1.0, "selection_error": 0.0, "test": 1.0}},
+    }
+    references = {
+        ("constant", "attribute", 0): of_attributes("attribute", A=(0.5, 0.5), B=(0.5, 0.5)),
+        ("identity", "attribute", 0): of_attributes("attribute", A=(0.8, 0.8), B=(0.8, 0.8)),
+        ("identity", "attribute-only-A", 0): alone,
+    }
+    found = verdict(of_attributes("attribute", A=(0.8, 0.8), B=(0.65, 0.65)), references=references)
+    (figure,) = found.figures
+    assert figure.by_attribute == pytest.approx({"A": 0.6, "B": 0.5})

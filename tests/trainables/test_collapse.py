@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.collapse import collapse_report, is_collapsed
+from trainables.collapse import collapse_reason, collapse_report, is_collapsed
 from trainables.nets.backbones import build_encoder
 from trainables.nets.config import ModelConfig
 
@@ -116,3 +116,20 @@ def test_the_two_rules(below, half, total, constrained, expected):
         "collapse/total_variance": total,
     }
     assert is_collapsed(figures, constrained) is expected
+
+
+@pytest.mark.parametrize(
+    ("constant", "half", "total", "constrained", "told"),
+    [
+        (0.6, 0.9, 0.3, True, "60% of its outputs hardly vary"),
+        (0.0, 0.9, 0.3, True, "90% of its outputs vary too little"),
+        (1.0, 1.0, 0.004, False, "only 0.40% of its code's mean square"),
+    ],
+)
+def test_a_collapse_is_told_by_what_shows_it(constant, half, total, constrained, told):
+    report = {
+        "collapse/below_0.01": constant, "collapse/below_0.5": half,
+        "collapse/total_variance": total,
+    }  # fmt: skip
+    assert is_collapsed(report, constrained)
+    assert collapse_reason(report, constrained).startswith(told)

@@ -34,6 +34,23 @@ def test_privacy_term_of_an_update_by_hand(kind, expected):
     assert terms["privacy_loss"].item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_gan_and_negative_weigh_several_private_categories_as_their_classifier_does():
+    categories = {"num_categories": 4}
+    logits = torch.tensor([[1.0, -0.5], [0.3, 0.8], [-1.2, 0.1]])
+    labels = torch.tensor([[1.0, 0], [0, 1], [0, 0]])
+    gan, negative = (
+        make(private=(0, 1), utility=(2,), setting=categories, privacy_loss=kind)
+        for kind in ("gan", "negative")
+    )
+    own = gan.private_loss(logits, labels)
+    assert negative.privacy_loss(logits, labels).item() == pytest.approx(-own.item())
+    # Three equal parts: having one category counts 1.5, lacking it 0.75.
+    weights = torch.where(labels > 0, 1.5, 0.75)
+    wrong = nn.functional.softplus(torch.where(labels > 0, logits, -logits))
+    expected = (weights * wrong).mean().item()
+    assert gan.privacy_loss(logits, labels).item() == pytest.approx(expected)
+
+
 def test_flip_is_gan_where_the_classifier_is_right_and_its_opposite_where_it_is_wrong():
     flip, gan = make(), make(privacy_loss="gan")
 

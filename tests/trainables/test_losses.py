@@ -15,11 +15,9 @@ from trainables.losses import (
     exclusive_loss,
     flip_loss,
     ms_ssim_loss,
-    negative_loss,
     perceptual_loss,
     pixel_loss,
     utility_loss,
-    wrong_label_loss,
 )
 from trainables.metrics import MS_SSIM_WEIGHTS, ms_ssim
 
@@ -78,41 +76,14 @@ def test_balanced_loss_counts_both_classes_the_same():
 
 
 LOG3 = math.log(3)
-# Says yes with 0.75, no with 0.75, yes with 0.8: right, right and wrong.
+# Says yes with 0.75, no with 0.75, yes with 0.8.
 PRIVATE_LOGITS = torch.tensor([[LOG3], [-LOG3], [math.log(4)]])
-PRIVATE_LABELS = torch.tensor([[1.0], [0.0], [0.0]])
 
 
 def test_flip_loss_is_against_the_present_prediction_right_or_wrong():
     # The opposite of each prediction has probability 0.25, 0.25 and 0.2.
     expected = -(2 * math.log(0.25) + math.log(0.2)) / 3
     assert flip_loss(PRIVATE_LOGITS).item() == pytest.approx(expected)
-
-
-def test_wrong_label_loss_is_against_the_label():
-    # The wrong labels no, yes, yes have probability 0.25, 0.25 and 0.8.
-    expected = -(2 * math.log(0.25) + math.log(0.8)) / 3
-    loss = wrong_label_loss(PRIVATE_LOGITS, PRIVATE_LABELS)
-    assert loss.item() == pytest.approx(expected)
-
-
-def test_negative_loss_is_minus_the_classifiers():
-    # The labels yes, no, no have probability 0.75, 0.75 and 0.2.
-    expected = (2 * math.log(0.75) + math.log(0.2)) / 3
-    assert negative_loss(PRIVATE_LOGITS, PRIVATE_LABELS).item() == pytest.approx(expected)
-
-
-def test_a_wrong_prediction_is_flipped_towards_the_label_and_pushed_away_by_gan():
-    def slope(loss):
-        logit = torch.tensor([[math.log(9)]], requires_grad=True)
-        loss(logit).backward()
-        return logit.grad.item()
-
-    no = torch.zeros(1, 1)
-    # d/ds BCE = sigmoid(s) - target: 0.9 - 0 pulls to 0.5 and below, 0.9 - 1 pushes further off.
-    assert slope(flip_loss) == pytest.approx(0.9)
-    assert slope(lambda s: wrong_label_loss(s, no)) == pytest.approx(-0.1)
-    assert slope(lambda s: negative_loss(s, no)) == pytest.approx(-0.9)
 
 
 def test_flip_loss_of_an_undecided_classifier_has_a_target():
@@ -124,13 +95,10 @@ def test_flip_loss_of_an_undecided_classifier_has_a_target():
     assert undecided.grad.flatten().tolist() == pytest.approx([-0.25, -0.25])
 
 
-def test_privacy_losses_of_several_attributes_are_means():
+def test_flip_losses_of_several_attributes_are_means():
     logits = torch.cat([PRIVATE_LOGITS, torch.zeros(3, 1)], dim=1)
-    labels = torch.cat([PRIVATE_LABELS, torch.ones(3, 1)], dim=1)
     one = flip_loss(PRIVATE_LOGITS).item()
     assert flip_loss(logits).item() == pytest.approx((one + math.log(2)) / 2)
-    one = wrong_label_loss(PRIVATE_LOGITS, PRIVATE_LABELS).item()
-    assert wrong_label_loss(logits, labels).item() == pytest.approx((one + math.log(2)) / 2)
 
 
 # Scores log 1, log 2, log 5 of "first", "second", "none": probabilities 1/8, 2/8, 5/8.

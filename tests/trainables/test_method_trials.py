@@ -197,7 +197,8 @@ def test_an_encoder_that_says_nothing_has_collapsed(name, model, values, cache, 
     assert (final["done"], final["status"]) == (True, "collapsed")
     assert final["collapse/below_0.01"] == 1
     assert final["collapse/total_variance"] == pytest.approx(0, abs=1e-9)
-    assert "but the encoder collapsed: 100% of its outputs hardly vary" in final["reason"]
+    told = "100% of its outputs hardly vary" if name == "label_flip" else "only 0.00% of its code"
+    assert f"but the encoder collapsed: {told}" in final["reason"]
     # It is reported as any other: all figures, and the file.
     assert final["utility/mean_mcc"] == 0
     expected = {"label_flip": "in_loop/attribute", "reconstruction": "in_loop/decoder"}.get(name)
@@ -256,3 +257,13 @@ def test_augmented_training_repeats_and_differs_from_plain_training(cache, tmp_p
         ends.append(finish(ProtectTrial(config))[-1]["encoder_hash"])
     assert ends[0] == ends[1]
     assert ends[0] != ends[2]
+
+
+def test_of_losses_that_break_in_one_round_the_first_is_named(cache, tmp_path):
+    # The private classifier's comes first; the encoder's, which it breaks, before it by alphabet.
+    trial = breakable(cache, tmp_path / "e")
+    trial.step()
+    nn.init.constant_(next(trial.protector.private_classifier.parameters()), float("nan"))
+    broken = trial.protector.rounds + 1
+    final = finish(trial)[-1]
+    assert final["reason"] == f"private_classifier_loss was not finite in round {broken}"

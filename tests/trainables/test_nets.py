@@ -10,6 +10,7 @@ from torchvision.models import resnet18, resnet50
 from trainables.costs import encoder_costs
 from trainables.nets.backbones import (
     CodeSpec,
+    build_adversary,
     build_classifier,
     build_encoder,
     code_spec,
@@ -107,6 +108,17 @@ def test_decoder_does_not_care_about_the_scale_of_codes():
     codes = torch.randn(16, 8, 4, 4)
     plain = decoder(codes)
     torch.testing.assert_close(decoder(codes * 1e4 + 7e4), plain, atol=1e-3, rtol=1e-3)
+    # An encoder could also make its outputs tiny, which no later attacker would mind.
+    torch.testing.assert_close(decoder(codes * 1e-4), plain, atol=0.02, rtol=0.02)
+
+
+@pytest.mark.parametrize("shape", [(8, 4, 4), (8,)])
+def test_in_loop_adversaries_see_tiny_codes_in_full(shape):
+    adversary = build_adversary(ModelConfig(width=0.125), CodeSpec("conv4", shape), 2)
+    codes = 1e-4 * torch.randn(64, *shape)
+    entry = adversary[0].train()
+    assert float(entry(codes).std()) == pytest.approx(1, abs=0.02)
+    assert entry.momentum == 0.1  # the encoder moves on
 
 
 @pytest.mark.parametrize("encoder", [nn.Identity(), nn.AvgPool2d(8)])

@@ -8,6 +8,7 @@ from trainables.attackers.decoder import DecoderConfig
 from trainables.attackers.suite import (
     ATTACKERS,
     HELD_OUT,
+    SUITE_VERSION,
     SUITES,
     Circumstances,
     build_attacker,
@@ -18,6 +19,7 @@ from trainables.attackers.suite import (
     why_not,
 )
 from trainables.data.config import DataConfig
+from trainables.seeding import config_hash
 
 PLAIN = Circumstances(private=("Hat",), height=48, width=48)
 RICH = Circumstances(("Hat", "Beard"), 48, 48, has_identity=True, has_people=True, has_extra=True)
@@ -128,3 +130,11 @@ def test_other_hyperparameters_never_go_by_a_known_name():
     settings = ATTACKERS["decoder"].model_dump(mode="json")
     with pytest.raises(ValueError, match="not those of suite"):
         build_attacker({**settings, "mu2": 1.0}, None)
+
+
+def test_attackers_are_those_of_the_suites_version():
+    """Whoever changes an attacker changes the version: figures of two cannot stand together."""
+    everyone = {name: list(members) for name, members in SUITES.items()}
+    settings = {name: config.model_dump(mode="json") for name, config in ATTACKERS.items()}
+    found = config_hash({"suites": everyone, "attackers": settings})
+    assert (SUITE_VERSION, found) == (4, "aa763b255a97")

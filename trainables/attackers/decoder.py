@@ -48,6 +48,11 @@ class DecoderConfig(AttackerConfig):
     saturating: bool = True
 
     @property
+    def counts(self) -> bool:
+        """As of every attacker; a smaller net is another way of being weakened."""
+        return super().counts and self.capacity >= 1
+
+    @property
     def kind(self) -> Kind:
         """A reconstruction attack."""
         return "reconstruction"

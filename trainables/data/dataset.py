@@ -53,8 +53,8 @@ class Dataset:
 
     @property
     def exclusive(self) -> bool:
-        """Whether no image has two of the utility attributes."""
-        labels = self.store.labels[:, self.utility_columns]
+        """Whether no image that encoders are trained on has two of the utility attributes."""
+        labels = self.store.labels[self.rows("private")][:, self.utility_columns]
         return bool((labels.sum(axis=1, dtype=np.int64) <= 1).all())
 
     @property

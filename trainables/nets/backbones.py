@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from trainables.nets.config import Backbone, EncoderStyle, ModelConfig
+from trainables.nets.entry import moving_entry_norm
 from trainables.nets.layers import CodeSpec, ConvStack, base_channels, head, initialise
 from trainables.nets.normalisation import restyle
 from trainables.nets.resnet import (
@@ -104,6 +105,4 @@ def build_adversary(config: ModelConfig, spec: CodeSpec, num_outputs: int) -> nn
     It begins as the decoders do, with a normalisation without parameters: an encoder must not
     escape it by making some outputs huge or tiny, which no later attacker would mind.
     """
-    norm = nn.BatchNorm1d if len(spec.shape) == 1 else nn.BatchNorm2d
-    entry = norm(spec.shape[0], affine=False)
-    return ConvStack(entry, build_classifier(config, spec, num_outputs))
+    return ConvStack(moving_entry_norm(spec.shape), build_classifier(config, spec, num_outputs))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
 from trainables.nets.config import CUT_POINTS
+from trainables.nets.entry import moving_entry_norm
 from trainables.nets.layers import CodeSpec, ConvStack, conv_norm_relu, initialise
 from trainables.nets.vgg import VGG_CONVOLUTIONS, VGG_FACTORS
 
@@ -109,12 +110,12 @@ def _residual(spec: CodeSpec, height: int, width: int, base: int) -> list[nn.Mod
         stride = starting_stride(height, width)
         channels = _channels_at(stride, base)
         parts = [
-            nn.BatchNorm1d(spec.shape[0], affine=False),
+            moving_entry_norm(spec.shape),
             FromVector(spec.shape[0], channels, height // stride, width // stride),
         ]
     else:
         stride, channels = height // spec.shape[1], spec.shape[0]
-        parts = [nn.BatchNorm2d(channels, affine=False)]
+        parts = [moving_entry_norm(spec.shape)]
     if stride >= 4:
         parts.append(residual_block(channels, _channels_at(stride, base)))
     else:
@@ -137,7 +138,7 @@ def _mirrored_vgg(spec: CodeSpec, base: int) -> list[nn.Module]:
     """
     cuts = CUT_POINTS["vgg16"]
     depth = [str(name) for name in cuts].index(spec.cut_point)
-    parts: list[nn.Module] = [nn.BatchNorm2d(spec.shape[0], affine=False)]
+    parts: list[nn.Module] = [moving_entry_norm(spec.shape)]
     channels = spec.shape[0]
     for name in reversed(cuts[: depth + 1]):
         parts.append(nn.Upsample(scale_factor=2))

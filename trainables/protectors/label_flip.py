@@ -17,8 +17,6 @@ from trainables.losses import (
     exclusive_logits,
     exclusive_loss,
     flip_loss,
-    negative_loss,
-    wrong_label_loss,
 )
 from trainables.nets.config import EncoderStyle, ModelConfig
 from trainables.nets.modes import frozen
@@ -160,9 +158,11 @@ class LabelFlip(Protector):
         """The encoder's loss on the private classifier's logits [B, P], labels [B, P]."""
         if self.config.privacy_loss == "flip":
             return flip_loss(logits)
+        # Having and lacking an attribute count as they do for the classifier; `flip` asks no label.
         if self.config.privacy_loss == "gan":
-            return wrong_label_loss(logits, labels)
-        return negative_loss(logits, labels)
+            # Against the wrong label: what speaks for the right one speaks as much against it.
+            return self.private_loss(-logits, labels)
+        return -self.private_loss(logits, labels)
 
     def desirable_loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """`CE_v` of the desirable classifier's logits."""

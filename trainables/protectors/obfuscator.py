@@ -65,6 +65,15 @@ class ObfuscatorConfig(ProtectorConfig):
                     values = {**values, weight: 0.0}
         return values
 
+    @model_validator(mode="after")
+    def _some_defence(self) -> "ObfuscatorConfig":
+        if not (self.defend_reconstruction or self.defend_attributes):
+            raise ValueError(
+                "defend_reconstruction, defend_attributes: one must be true, got false and false; "
+                "an encoder without a defence is protector.name=none"
+            )
+        return self
+
     @property
     def preparation_rounds(self) -> int:
         """Joint training, then the adversaries' pre-training."""
@@ -139,8 +148,7 @@ class Obfuscator(Protector):
             batch = self.utility_batch(private)
             task = self._adversary_batch(private) if self.setting.categorical else batch
             terms |= self.defend_against_inference(batch, task)
-        has_adversary = self.config.defend_reconstruction or self.config.defend_attributes
-        for _ in range(self.config.adversary_steps if has_adversary else 0):
+        for _ in range(self.config.adversary_steps):
             terms |= self.adversary_update(self._adversary_batch(private))
         return terms | self.recover_classifier(self.utility_batch(private))
 

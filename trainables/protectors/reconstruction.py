@@ -8,7 +8,7 @@ reconstructs (Xiao, eq. 5 and 9).
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from trainables.losses import adversarial_loss, discriminator_loss, perceptual_loss, pixel_loss
@@ -44,6 +44,15 @@ class ReconstructionConfig(ProtectorConfig):
     adversary_lr: float = Field(default=3e-3, gt=0)
     warmup: int = Field(default=0, ge=0)
     saturating: bool = True
+
+    @model_validator(mode="after")
+    def _defence_begins(self) -> "ReconstructionConfig":
+        if self.warmup >= self.rounds:
+            raise ValueError(
+                f"warmup: must be below rounds ({self.rounds}), got {self.warmup}: the defence "
+                "would never begin"
+            )
+        return self
 
     @property
     def needs_perceptual(self) -> bool:
