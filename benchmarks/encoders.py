@@ -199,8 +199,9 @@ def figures(encoder: Encoder, work: Path) -> dict[str, float]:
 
     Returns:
         `utility`, `seconds`, `collapse`, `saturated`, per attacker its leakage, and per kind
-        (`reconstruction`, `attribute`) that of the one which is worst on the selection split. Of a
-        diverged encoder `seconds` alone.
+        (`reconstruction`, `attribute`) that of the one which is worst on the selection split, and
+        `diverged` and `collapsed`, 0 or 1. Of a diverged encoder these two and `seconds` alone.
+        A collapsed one is attacked here all the same, which a study would not do.
     """
     from study.leakages import figures_of
     from study.verification import judge
@@ -208,6 +209,7 @@ def figures(encoder: Encoder, work: Path) -> dict[str, float]:
     trained = json.loads((encoder.folder(work) / "protect.json").read_text(encoding="utf-8"))
     attacks = json.loads(encoder.attacks(work).read_text(encoding="utf-8"))
     row = {"seconds": float(trained["seconds"])}
+    row |= {status: float(trained["status"] == status) for status in ("diverged", "collapsed")}
     if not attacks:
         return row
     ends = {
@@ -222,6 +224,12 @@ def figures(encoder: Encoder, work: Path) -> dict[str, float]:
     row["collapse_half"] = float(trained["collapse/below_0.5"])
     row["saturated"] = float(verdict.saturated)
     return row
+
+
+def endings(rows: Sequence[Mapping[str, float]]) -> str:
+    """How many of some encoders collapsed or diverged; empty for none."""
+    counts = {status: int(sum(row[status] for row in rows)) for status in ("collapsed", "diverged")}
+    return ", ".join(f"{n} of {len(rows)} {status}" for status, n in counts.items() if n)
 
 
 def mean_and_spread(values: Sequence[float], digits: int = 3) -> str:

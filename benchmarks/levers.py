@@ -3,10 +3,11 @@
 The levers are the papers' own: how fast the encoder's rate decays while the adversary's does not,
 how many steps the adversary has per round, warm-up, enough rounds, the weight, and, for label flip,
 the encoder's normalisation. Avatars at a shallow cut, where an encoder that merely runs from its
-adversary is easily mistaken for a private one.
+adversary is easily mistaken for a private one; or the faces of CelebA.
 
     python benchmarks/levers.py
     python benchmarks/levers.py --only normalisation --seeds 1
+    python benchmarks/levers.py --root CELEBA --cut conv1 --only reconstruction --seeds 1
 
 What is finished is kept in `--work` and not done again.
 """
@@ -23,6 +24,7 @@ from benchmarks.encoders import (
     AVATARS,
     PATIENT,
     Encoder,
+    endings,
     figures,
     markdown,
     mean_and_spread,
@@ -31,8 +33,9 @@ from benchmarks.encoders import (
 )
 from benchmarks.machine import keep_table
 
-DATA = {**AVATARS, "image_size": 32}
-MODEL = {"backbone": "resnet18", "width": 0.25, "cut_point": "conv3"}
+SIDES = {"obfuscator": 48}
+"""Image sides of groups whose avatars are not of 32 pixels: MS-SSIM needs more."""
+CELEBA = {"source": "celeba", "utility": "all", "private": ["Male"]}
 SHARED = {"batch_size": 48, "encoder_lr": 3e-3, "encoder_lr_decay": 0.1, "adversary_lr": 3e-3}
 RECONSTRUCTION = {
     **SHARED,
@@ -42,6 +45,14 @@ RECONSTRUCTION = {
     "adversary_steps": 2,
 }
 FLIP = {**SHARED, "name": "label_flip", "rounds": 600, "alpha": 0.5}
+OBFUSCATOR = {
+    **SHARED,
+    "name": "obfuscator",
+    "rounds": 600,
+    "lambda2": 3.0,
+    "encoder_lr": 1e-3,
+    "adversary_steps": 3,
+}
 GROUPS: dict[str, dict[str, dict[str, Any]]] = {
     "reconstruction": {
         "undefended": {**RECONSTRUCTION, "lambda1": 0.0},
@@ -69,8 +80,25 @@ GROUPS: dict[str, dict[str, dict[str, Any]]] = {
         "α = 1/16": {**FLIP, "alpha": 2**-4},
         "α = 0": {**FLIP, "alpha": 0.0},
     },
+    "obfuscator": {
+        "as it is": OBFUSCATOR,
+        "rate does not decay": {**OBFUSCATOR, "encoder_lr_decay": 1.0},
+        "1 adversary step": {**OBFUSCATOR, "adversary_steps": 1},
+        "no pre-training": {**OBFUSCATOR, "joint_rounds": 0, "adversary_rounds": 0},
+        "200 cycles": {**OBFUSCATOR, "rounds": 200},
+        "λ1 = λ2 = 1": {**OBFUSCATOR, "lambda2": 1.0},
+        "λ1 = λ2 = 10": {**OBFUSCATOR, "lambda1": 10.0, "lambda2": 10.0},
+        "against reconstruction alone": {**OBFUSCATOR, "defend_attributes": False},
+        "against inference alone": {**OBFUSCATOR, "defend_reconstruction": False},
+    },
 }
 """Per group its rows; each row differs from the group's plain one in what its name says."""
+DEFENDED = {
+    "reconstruction": ["reconstruction"],
+    "normalisation": ["attribute"],
+    "obfuscator": ["reconstruction", "attribute"],
+}
+"""What each group's method fights."""
 
 
 def main() -> int:
@@ -80,33 +108,48 @@ def main() -> int:
     )
     parser.add_argument("--seeds", type=int, default=2, help="encoders per row (2)")
     parser.add_argument("--only", choices=list(GROUPS), help="one group of rows")
+    parser.add_argument("--root", type=Path, help="folder of CelebA; avatars without it")
+    parser.add_argument("--cut", default="conv3", help="cut point (conv3)")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--work", type=Path, default=Path("results/benchmark-levers"))
     options = parser.parse_args()
     groups = {options.only: GROUPS[options.only]} if options.only else GROUPS
     work = options.work.absolute()
+    data: dict[str, dict[str, Any]] = {
+        group: {**AVATARS, "image_size": SIDES.get(group, 32)} for group in groups
+    }
+    if options.root is not None:
+        faces = {**CELEBA, "image_size": 48, "root": str(options.root.absolute())}
+        data = dict.fromkeys(groups, faces)
+    model = {"backbone": "resnet18", "width": 0.25, "cut_point": options.cut}
     rows = {
         (group, name): [
-            Encoder(f"{group} {name}".replace("/", "_"), seed, DATA, MODEL, PATIENT, settings)
+            Encoder(
+                f"{group} {name}".replace("/", "_"), seed, data[group], model, PATIENT, settings
+            )
             for seed in range(options.seeds)
         ]
         for group, named in groups.items()
         for name, settings in named.items()
     }
     encoders = [row[seed] for seed in range(options.seeds) for row in rows.values()]
-    run_all([*references(DATA, MODEL, PATIENT), *encoders], work, options.processes)
-    tables = {
-        group: make_table(
-            {name: [figures(e, work) for e in rows[group, name]] for name in named},
-            "reconstruction" if group == "reconstruction" else "attribute",
-        )
-        for group, named in groups.items()
-    }
-    text = "\n\n".join(f"### {group}\n\n{table}" for group, table in tables.items())
+    ends = [end for group in groups for end in references(data[group], model, PATIENT)]
+    run_all(list({end.folder(work): end for end in ends}.values()) + encoders, work,
+            options.processes)  # fmt: skip
+    texts = []
+    for group, named in groups.items():
+        done = {name: [figures(e, work) for e in rows[group, name]] for name in named}
+        texts += [f"### {group}\n\n{make_table(done, kind)}" for kind in DEFENDED[group]]
+    text = "\n\n".join(texts)
     print(text)
-    if options.only is None:
-        command = " ".join(["python benchmarks/levers.py", *sys.argv[1:]])
-        print(f"kept in {keep_table('levers', command, text)}")
+    command = " ".join(["python benchmarks/levers.py", *sys.argv[1:]])
+    name = "levers"
+    if options.root is not None:
+        command, name = command.replace(str(options.root), "CELEBA"), "levers-celeba"
+    for option in ("cut", "only"):
+        if getattr(options, option) != parser.get_default(option):
+            name += f"-{getattr(options, option)}"
+    print(f"kept in {keep_table(name, command, text)}")
     return 0
 
 
@@ -115,13 +158,14 @@ def make_table(rows: dict[str, list[dict[str, float]]], defended: str) -> str:
     in_loop = "in_loop" if defended == "reconstruction" else "in_loop_attribute"
     heads = [
         "", "utility (MCC)", f"{defended} in the loop", f"{defended} after saturation",
-        "outputs below variance 0.01", "below 0.5", "training (s)",
+        "outputs below variance 0.01", "below 0.5", "broken", "training (s)",
     ]  # fmt: skip
     keys = ("utility", in_loop, defended, "collapse", "collapse_half")
     lines = []
     for name, row in rows.items():
         cells = [mean_and_spread([values[k] for values in row if k in values]) for k in keys]
-        lines.append([name, *cells, mean_and_spread([values["seconds"] for values in row], 0)])
+        seconds = mean_and_spread([values["seconds"] for values in row], 0)
+        lines.append([name, *cells, endings(row), seconds])
     return markdown(heads, lines)
 
 

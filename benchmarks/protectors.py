@@ -24,6 +24,7 @@ from benchmarks.encoders import (
     AVATARS,
     PATIENT,
     Encoder,
+    endings,
     figures,
     markdown,
     mean_and_spread,
@@ -106,7 +107,7 @@ def make_table(rows: dict[str, list[dict[str, float]]]) -> str:
         "method", "utility (MCC)", "lost (points)",
         "decoder in the loop", "worst decoder after saturation", "lowered by (points)",
         "attribute in the loop", "attribute after saturation", "lowered by (points)",
-        "saturated", "training (s)",
+        "saturated", "broken", "training (s)",
     ]  # fmt: skip
     undefended = rows["none"]
     lines = []
@@ -123,6 +124,7 @@ def make_table(rows: dict[str, list[dict[str, float]]]) -> str:
                 _mean(row, "attribute"),
                 _points(undefended, row, "attribute"),
                 f"{sum(int(values.get('saturated', 0)) for values in row)}/{len(row)}",
+                endings(row),
                 mean_and_spread([values["seconds"] for values in row], 0),
             ]
         )
@@ -140,7 +142,7 @@ def _points(
     if row is undefended:
         return ""
     pairs = zip(undefended, row, strict=True)
-    return mean_and_spread([100 * (a[key] - b[key]) for a, b in pairs if key in b], 1)
+    return mean_and_spread([100 * (a[key] - b[key]) for a, b in pairs if key in a and key in b], 1)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ SPACE = SearchSpace(
         "protector.adversary_lr": Float(1e-4, 1e-2, log=True),
         # Section 3.3 alternates single updates; more keep the classifiers ahead of the encoder.
         "protector.adversary_steps": Integer(1, 3),
+        # Section 4 warms the classifiers up before the encoder moves; how long it does not say.
+        "protector.warmup": Choice((0, 50, 200)),
     },
     default={
         CUT_POINT: "conv4",
@@ -36,6 +38,7 @@ SPACE = SearchSpace(
         "protector.encoder_lr_decay": 0.1,
         "protector.adversary_lr": 3e-3,
         "protector.adversary_steps": 1,
+        "protector.warmup": 50,
     },
     only_at={"model.code_width": "fc"},
 )

@@ -22,6 +22,8 @@ SPACE = SearchSpace(
         # Algorithm 1 gives the adversaries one batch of four. On avatars that looked private in the
         # loop and was not; with three steps it was.
         "protector.adversary_steps": Integer(1, 3),
+        # Section 3.2 trains both adversaries before the first cycle; how long it does not say.
+        "protector.adversary_rounds": Choice((0, 100, 300)),
     },
     default={
         CUT_POINT: "pool2",
@@ -34,6 +36,7 @@ SPACE = SearchSpace(
         "protector.encoder_lr_decay": 0.1,
         "protector.adversary_lr": 3e-3,
         "protector.adversary_steps": 3,
+        "protector.adversary_rounds": 100,
     },
     only_at={"model.code_width": "fc"},
     only_with={
