@@ -76,9 +76,9 @@ def ms_ssim(reconstruction: Tensor, image: Tensor, floor: float = 0.0) -> Tensor
         luminance, contrast = _ssim_parts(reconstruction, image, window)
         last = scale == len(MS_SSIM_WEIGHTS) - 1
         terms.append((luminance * contrast if last else contrast).mean(dim=(2, 3)))
-    clamped = torch.stack(terms).clamp_min(floor)
-    weights = torch.tensor(MS_SSIM_WEIGHTS, device=image.device).view(-1, 1, 1)
-    return (clamped**weights).prod(dim=0).mean(dim=1)
+    # Weights as plain numbers: a tensor of them would be copied to the device at every call.
+    powers = [term.clamp_min(floor) ** w for term, w in zip(terms, MS_SSIM_WEIGHTS, strict=True)]
+    return torch.stack(powers).prod(dim=0).mean(dim=1)
 
 
 def _gaussian_window(side: int, like: Tensor) -> Tensor:

@@ -64,4 +64,4 @@ def test_attackers_move_their_weights_as_plain_ones_do(name):
         weights = zip(net.named_parameters(), other.parameters(), strict=True)
         for (part, ours), theirs in weights:
             assert not torch.equal(ours, start[key][part]), f"{key}.{part} stood still"
-            torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-9, msg=f"{key}.{part}")
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6, msg=f"{key}.{part}")

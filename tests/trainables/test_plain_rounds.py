@@ -67,8 +67,9 @@ def test_rounds_move_the_weights_as_plain_ones_do(method, cut):
     streams = batches(1), batches(2)
     for _ in range(ROUNDS):
         plain.round(*streams)
+    # Weights move by some 1e-3 a round; rounding, where Adam divides by next to nothing, by 1e-7.
     for (name, net), other in zip(protector.nets().items(), twin.nets().values(), strict=True):
         weights = zip(net.named_parameters(), other.parameters(), strict=True)
         for (key, ours), theirs in weights:
             assert not torch.equal(ours, start[name][key]), f"{name}.{key} stood still"
-            torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-9, msg=f"{name}.{key}")
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6, msg=f"{name}.{key}")

@@ -60,6 +60,8 @@ class AttributeAttacker(Attacker):
         self.config = config
         self.names = tuple(target.private_names[index] for index in own)
         self.columns = [target.private_columns[index] for index in own]
+        # On the device: a list of columns would be copied there at every step.
+        self.index = torch.tensor(self.columns, device=target.device)
         rates = tuple(target.positive_rates[index] for index in own)
         self.categorical = target.categorical
         self.public_rates = torch.tensor(rates, dtype=torch.float64)
@@ -91,7 +93,8 @@ class AttributeAttacker(Attacker):
         """One step of class-balanced cross-entropy on true labels."""
         self.classifier.train()
         logits = self.classifier(batch.codes)
-        loss = balanced_attribute_loss(logits, batch.labels[:, self.columns], self.rates)
+        labels = batch.labels.index_select(1, self.index)
+        loss = balanced_attribute_loss(logits, labels, self.rates)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()

@@ -1,5 +1,6 @@
 """What every protector is to the trial that trains it."""
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -61,6 +62,16 @@ class Setting:
     def categorical(self) -> bool:
         """Whether the attributes are categories."""
         return self.num_categories > 0
+
+    @functools.cached_property
+    def utility_index(self) -> Tensor:
+        """`utility_columns` on the device: a list of them would be copied there at every step."""
+        return torch.tensor(self.utility_columns, dtype=torch.int64, device=self.device)
+
+    @functools.cached_property
+    def private_index(self) -> Tensor:
+        """`private_columns`, likewise."""
+        return torch.tensor(self.private_columns, dtype=torch.int64, device=self.device)
 
     @property
     def utility_task(self) -> tuple[int, ...]:
@@ -216,11 +227,11 @@ class Protector(ABC):
 
     def utility_labels(self, batch: Batch) -> Tensor:
         """Returns the labels that `f` predicts, [B, U]."""
-        return batch.labels[:, list(self.setting.utility_columns)]
+        return batch.labels.index_select(1, self.setting.utility_index)
 
     def private_labels(self, batch: Batch) -> Tensor:
         """Returns the labels that are to stay private, [B, P]."""
-        return batch.labels[:, list(self.setting.private_columns)]
+        return batch.labels.index_select(1, self.setting.private_index)
 
     def utility_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """`L_u` of logits [B, U]; of categories both answers count the same for each."""
