@@ -22,7 +22,7 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks.encoders import AVATARS, Encoder, markdown, references, run_all
+from benchmarks.encoders import AVATARS, Encoder, markdown, references, run_all, train
 from benchmarks.machine import keep_table
 from trainables.attackers.config import AttackConfig
 
@@ -112,10 +112,10 @@ def _measure(
         for name in scales
         for reference in references(data, model, {**attack, "suite": [name]})
     ]
-    run_all([alone[names[0]]], work, 1)  # trains the encoder that all the others attack
-    fresh = not any(alone[name].attacks(work).exists() for name in names[1:])
+    train(alone[names[0]], work)  # all attackers have the same encoder
+    fresh = not any(encoder.attacks(work).exists() for encoder in alone.values())
     start = time.monotonic()
-    run_all([alone[name] for name in names[1:]], work, options.processes)
+    run_all(list(alone.values()), work, options.processes)
     suite_seconds = time.monotonic() - start
     run_all(ends, work, options.processes)
     known = {
@@ -153,8 +153,7 @@ def _measure(
     note = (
         f"All attackers together took {total / 60:.1f} minutes of one core"
         + (
-            f", {suite_seconds / 60:.1f} minutes on {options.processes} (without {names[0]}, which "
-            "waited for the encoder)"
+            f", {suite_seconds / 60:.1f} minutes on {options.processes}"
             if fresh and len(names) > 1
             else ""
         )

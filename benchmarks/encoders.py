@@ -122,6 +122,23 @@ def run_all(encoders: Sequence[Encoder], work: Path, processes: int) -> None:
             )
 
 
+def train(encoder: Encoder, work: Path) -> None:
+    """Trains one encoder, if it has not been, and attacks it not yet."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        pool.submit(_train, encoder, work).result()
+
+
+def _train(encoder: Encoder, place: Path) -> Path:
+    import torch
+
+    torch.set_num_threads(1)
+    trained = encoder.folder(place) / "protect.json"
+    if not trained.exists():
+        _keep(_protect(encoder, place), trained)
+    return trained
+
+
 def _run(encoder: Encoder, work: str) -> None:
     import torch
 
@@ -129,9 +146,7 @@ def _run(encoder: Encoder, work: str) -> None:
     place = Path(work)
     reference = encoder.name
     if encoder.protector:
-        trained = encoder.folder(place) / "protect.json"
-        if not trained.exists():
-            _keep(_protect(encoder, place), trained)
+        trained = _train(encoder, place)
         if json.loads(trained.read_text(encoding="utf-8"))["status"] == "diverged":
             _keep([], encoder.attacks(place))
             return
