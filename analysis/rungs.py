@@ -109,7 +109,7 @@ def is_ladder(rows: pd.DataFrame) -> bool:
 
     One that has only other losses and architectures was not: those are in every suite.
     """
-    multiplied = (rows["_axis"] == "capacity") & (rows["attack_capacity"] != 1)
+    multiplied = (rows["_axis"] == "capacity") & (rows["attack_capacity"].fillna(1) != 1)
     return bool((rows["_axis"].isin(["data", "budget"]) | multiplied).any())
 
 
@@ -162,7 +162,10 @@ def _rung(group: pd.DataFrame, axis: str, architecture: str) -> Rung | None:
     if axis == "data":
         position, name = _data_step(first)
         joined = not first["attack_extra"]
-    elif axis == "capacity" and first["attack_architecture"] != architecture:
+    elif axis == "capacity" and (
+        # Classifiers come in several makes, of one width each.
+        first["attack_architecture"] != architecture or not first["attack_capacity"] > 0
+    ):
         category = name = str(first["attack_architecture"]) or "not named"
         joined = False
     elif axis == "capacity":

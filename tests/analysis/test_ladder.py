@@ -15,7 +15,9 @@ from analysis.load import load_study
 from analysis.report import draw_figures, write_report
 from analysis.rungs import Rung
 from analysis.trends import fit_trend
+from study.logged import attack_params
 from tests.analysis.fake_ladder import add_rung
+from trainables.attackers.suite import EACH, SUITES, named_attacker
 
 
 @pytest.fixture
@@ -35,7 +37,8 @@ def steps(line: LadderLine) -> dict[str, float]:
 def test_axes_and_encoders(record: LadderRecord) -> None:
     assert [(panel.kind, panel.axis) for panel in record.panels] == [
         ("reconstruction", "data"), ("reconstruction", "capacity"), ("reconstruction", "loss"),
-        ("reconstruction", "budget"), ("attribute", "data"), ("attribute", "budget"),
+        ("reconstruction", "budget"), ("attribute", "data"), ("attribute", "capacity"),
+        ("attribute", "budget"),
     ]  # fmt: skip
     for one in record.panels:
         # Undefended first, then the frontier's by falling leakage.
@@ -93,7 +96,7 @@ def test_a_spent_budget_is_no_lower_bound_where_it_is_the_rung(record: LadderRec
 def test_what_differs_in_two_or_in_kind_is_no_rung(record: LadderRecord) -> None:
     names = {rung.attacker for one in record.panels for line in one.lines for rung in line.rungs}
     assert not names & {
-        "decoder_two", "generative", "optimisation", "attribute_linear", "feature", "reidentify",
+        "decoder_two", "generative", "optimisation", "feature", "reidentify",
     }  # fmt: skip
 
 
@@ -162,7 +165,7 @@ def test_old_studies_have_no_ladder(full_study: Any, make_study: Any) -> None:
 def test_figure(record: LadderRecord, narrow: bool) -> None:
     figure = draw_ladder(record, narrow)
     panels = [axes for axes in figure.axes if axes.axison]
-    assert len(panels) == 6
+    assert len(panels) == 7
     data, capacity = panels[:2]
     assert data.get_xscale() == "log"
     ticks = [text.get_text() for text in capacity.get_xticklabels()]
@@ -190,7 +193,7 @@ def test_table_names_the_weakest_and_strongest_steps(record: LadderRecord) -> No
         "undefended conv4", "reconstruction", "data", "1% (6 images)", "0.100",
         "all + another source (13,000 images)", "0.700", "+0.600",
     ]  # fmt: skip
-    assert len(rows) == 18
+    assert len(rows) == 21
     assert len(table["head"]) == len(rows[0])
 
 
@@ -234,3 +237,57 @@ def test_report_shows_the_ladder(ladder_study: Any, full_study: Any, tmp_path: P
     old = write_report(load_study("full", full_study.uri), tmp_path / "b").read_text("utf-8")
     assert "strength-ladder" not in old
     assert "Does more data" not in old
+
+
+def add_suite(study: Any, names: tuple[str, ...]) -> None:
+    """One undefended encoder, attacked by a suite as a study logs it."""
+    run = study.encoder("u", role="undefended", params={"cut_point": "conv4"})
+    for index, name in enumerate(names):
+        config = named_attacker(name)
+        if config.kind not in ("reconstruction", "attribute"):
+            continue
+        score = 0.5 + 0.01 * index
+        study.attack(
+            "u", run, name, attack_kind=config.kind, counts=str(config.counts).lower(),
+            params=attack_params({"settings": config.model_dump(mode="json")}),
+            metrics={
+                "score/test": score, "score/selection": score, "leakage/test": score,
+                "leakage/selection": score, "floor": 0.2, "ceiling": 0.95, "seconds": 1.0,
+                "steps": config.budget or 2000, "num_public": 640,
+                "num_train": round(config.data * 640) + 10_000 * config.extra,
+            },
+        )  # fmt: skip
+
+
+def test_the_suite_strength_is_a_ladder_on_every_axis(make_study: Any) -> None:
+    study = make_study("strength")
+    add_suite(study, SUITES["strength"])
+    found = ladder_record(load_study("strength", study.uri))
+    told = {(p.kind, p.axis): [rung.name for rung in p.lines[0].rungs] for p in found.panels}
+    data = ["1% (6 images)", "3% (19 images)", "10% (64 images)", "30% (192 images)"]
+    other = "all + another source (10,640 images)"
+    assert told == {
+        ("reconstruction", "data"): [*data, "all (640 images)", other],
+        ("reconstruction", "capacity"): [
+            "×½", "×1", "×2", "residual", "unet_deep", "unet_shallow",
+        ],
+        ("reconstruction", "loss"): [
+            "MSE", "MSE + perceptual", "MSE + GAN + perceptual", "1 − MS-SSIM",
+        ],
+        ("reconstruction", "budget"): [
+            "100 steps", "300 steps", "1,000 steps", "until saturated (2,000)",
+        ],
+        ("attribute", "data"): [*data[1:], "all (640 images)"],
+        ("attribute", "capacity"): ["linear", "mlp", "other", "same"],
+        ("attribute", "budget"): [
+            "100 steps", "300 steps", "1,000 steps", "until saturated (2,000)",
+        ],
+    }  # fmt: skip
+    render(draw_ladder(found), "png")
+
+
+def test_the_suite_standard_is_none(make_study: Any) -> None:
+    study = make_study("standard")
+    names = tuple(name for name in SUITES["standard"] if name != EACH)
+    add_suite(study, names)
+    assert ladder_record(load_study("standard", study.uri)).panels == ()
