@@ -1,15 +1,14 @@
 """`resources.precision=auto`: measured once per study, where its trials run, and kept with it."""
 
 import dataclasses
-from typing import Any
 
-import ray
 import torch
 import torch.nn.functional as F
 from rich.console import Console
 
 from study.config import StudyConfig
 from study.folder import StudyFolder, read_json, write_json
+from study.sweep import run_on_worker
 from trainables.nets.backbones import base_channels, build_encoder, code_spec
 from trainables.nets.config import ModelConfig
 from trainables.nets.decoders import build_decoder
@@ -37,12 +36,10 @@ def settle_precision(config: StudyConfig, folder: StudyFolder, console: Console)
 def _ask_worker(config: StudyConfig, batch_size: int) -> Precision:
     """Measures with what a trial that trains an encoder will hold."""
     parts, data = config.resources, config.data
-    remote: Any = ray.remote(measure)
-    options = {"num_cpus": parts.cpus_per_protect, "num_gpus": parts.gpus_per_protect}
-    answer = remote.options(**options, max_retries=0).remote(
-        config.model, data.height, data.width, batch_size, parts.cpus_per_protect
-    )
-    chosen: Precision = ray.get(answer)
+    chosen: Precision = run_on_worker(
+        measure, config.model, data.height, data.width, batch_size, parts.cpus_per_protect,
+        cpus=parts.cpus_per_protect, gpus=parts.gpus_per_protect,
+    )  # fmt: skip
     return chosen
 
 

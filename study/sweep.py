@@ -210,6 +210,12 @@ def _ask_node(node_id: str, folder: Path, token: str) -> Callable[[], object]:
     return lambda: ray.get(answer, timeout=PROBE_SECONDS)
 
 
+def run_on_worker(work: Callable[..., Any], *given: Any, cpus: float, gpus: float) -> Any:
+    """Calls a function where trials run, with what one of them would hold."""
+    task = ray.remote(work).options(num_cpus=cpus, num_gpus=gpus, max_retries=0)
+    return ray.get(task.remote(*given))
+
+
 def _alive_nodes() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]
 
