@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from benchmarks.machine import keep_table
 from benchmarks.plain import ImageFiles, Labelled, endless, write_files
 from benchmarks.plain_attacks import plain_attack
 from trainables.attack import AttackTrial
+from trainables.attackers.base import Target
 from trainables.attackers.suite import build_attacker, named_attacker
 from trainables.data.avatars import AvatarsSource
 from trainables.data.config import DataConfig
@@ -40,6 +42,7 @@ from trainables.data.dataset import load_dataset
 from trainables.frozen import InLoop, save_network_encoder
 from trainables.nets.backbones import build_classifier, build_encoder, code_spec
 from trainables.nets.config import ModelConfig
+from trainables.nets.perceptual import build_perceptual
 from trainables.seeding import derive_seed
 
 SOURCE_SIZE = (218, 178)
@@ -116,13 +119,14 @@ def plain(
     files = ImageFiles(work / "faces", dataset.store.labels, size)
     # What is about the encoder as a whole (statistics, rates) is taken from a trial of ours: a
     # repository has it as constants.
-    target = AttackTrial(trial_config(["attribute_linear"], encoder, work, options, cut))
+    trial = AttackTrial(trial_config(["attribute_linear"], encoder, work, options, cut))
+    target = target_of(trial)
     seconds: Seconds = {}
     for name in ATTACKERS:
         torch.manual_seed(derive_seed(0, name))
-        attacker = build_attacker(named_attacker(name).model_dump(mode="json"), target_of(target))
+        attacker = build_attacker(named_attacker(name).model_dump(mode="json"), target)
         start = time.perf_counter()
-        attack = plain_attack(attacker, network, target.encodings.standardise, RATE)
+        attack = plain_attack(attacker, network, trial.encodings.standardise, RATE)
         public = Subset(files, dataset.rows("public").tolist())
         batches = endless(public, options.batch_size, options.processes, seed=0)
         for _ in range(options.steps):
@@ -133,12 +137,8 @@ def plain(
     return {**seconds, "": sum(seconds.values())}
 
 
-def target_of(trial: AttackTrial) -> Any:
+def target_of(trial: AttackTrial) -> Target:
     """What a trial knows of its encoder, with a `g` whose weights want gradients."""
-    from dataclasses import replace
-
-    from trainables.nets.perceptual import build_perceptual
-
     cache = Path(trial.config["cache"])
     perceptual = build_perceptual(trial.model, trial.dataset, cache, trial.device)
     return replace(

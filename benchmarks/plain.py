@@ -37,7 +37,7 @@ class ImageFiles(Dataset[Labelled]):
     """
 
     def __init__(self, folder: Path, labels: NDArray[np.uint8], size: tuple[int, int]) -> None:
-        self.folder, self.labels = folder, labels
+        self.folder, self.labels = folder, np.array(labels)  # the store's cannot be written to
         self.transform = transforms.Compose([transforms.Resize(size), transforms.ToTensor()])
 
     def __len__(self) -> int:
@@ -74,6 +74,17 @@ def endless(
     )
     while True:
         yield from loader
+
+
+def train_discriminator(
+    net: nn.Module, optimiser: torch.optim.Optimizer, images: Tensor, rebuilt: Tensor
+) -> float:
+    """`max_D log D(x) + log(1 - D(x̂))`, real and rebuilt images in a pass each."""
+    loss = discriminator_loss(net(images), net(rebuilt.detach()))
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    return loss.item()
 
 
 def plainly(net: nn.Module) -> nn.Module:
@@ -122,12 +133,8 @@ class PlainReconstruction:
         if self.config.mu2 > 0:
             loss = loss + self.config.mu2 * self._perceptual(rebuilt, images)
         if self.discriminator is not None:
-            real, fake = self.discriminator(images), self.discriminator(rebuilt.detach())
-            own = discriminator_loss(real, fake)
-            self.discriminator_optimiser.zero_grad()
-            own.backward()
-            self.discriminator_optimiser.step()
-            losses.append(own.item())
+            optimiser = self.discriminator_optimiser
+            losses.append(train_discriminator(self.discriminator, optimiser, images, rebuilt))
             fooled = adversarial_loss(self.discriminator(rebuilt), self.config.saturating)
             loss = loss + self.config.mu1 * fooled
         self.decoder_optimiser.zero_grad()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from benchmarks.plain import Labelled, plainly
+from benchmarks.plain import Labelled, plainly, train_discriminator
 from trainables.attackers.attribute import AttributeAttacker
 from trainables.attackers.base import Attacker
 from trainables.attackers.decoder import DecoderAttacker
@@ -19,7 +19,6 @@ from trainables.encodings import CodeBatch
 from trainables.losses import (
     adversarial_loss,
     balanced_attribute_loss,
-    discriminator_loss,
     perceptual_loss,
     pixel_loss,
 )
@@ -32,6 +31,7 @@ class PlainAttack(ABC):
         ours: Its nets are taken over: it is not to be trained any more.
         network: The frozen encoder and the rest of the service's network behind it.
         standardise: What makes codes comparable, as the attackers of ours get them.
+        rate: Of every optimiser.
     """
 
     def __init__(
@@ -39,11 +39,14 @@ class PlainAttack(ABC):
         ours: Attacker,
         network: tuple[nn.Module, nn.Module],
         standardise: Callable[[Tensor], Tensor],
+        rate: float,
     ) -> None:
         self.ours, self.standardise = ours, standardise
         self.encoder, self.head = (plainly(part).eval() for part in network)
-        for net in ours.nets().values():
-            plainly(net)
+        self.optimisers = {
+            name: torch.optim.Adam(plainly(net).parameters(), rate)
+            for name, net in ours.nets().items()
+        }
 
     def codes(self, images: Tensor) -> Tensor:
         """Z of images, from a run of the whole network."""
@@ -67,70 +70,44 @@ class PlainAttack(ABC):
     @abstractmethod
     def _update(self, codes: Tensor, images: Tensor, labels: Tensor) -> float: ...
 
+    def _step(self, net: str, loss: Tensor) -> float:
+        self.optimisers[net].zero_grad()
+        loss.backward()
+        self.optimisers[net].step()
+        return loss.item()
+
 
 class PlainDecoder(PlainAttack):
     """Xiao's weak or strong attacker, or one of DeepObfuscator's."""
 
-    def __init__(
-        self,
-        ours: DecoderAttacker,
-        network: tuple[nn.Module, nn.Module],
-        standardise: Callable[[Tensor], Tensor],
-        rate: float,
-    ) -> None:
-        super().__init__(ours, network, standardise)
-        self.config, self.decoder, self.discriminator = (
-            ours.config, ours.decoder, ours.discriminator,
-        )  # fmt: skip
-        self.perceptual = None if ours.config.mu2 == 0 else ours.perceptual
-        self.optimiser = torch.optim.Adam(self.decoder.parameters(), rate)
-        if self.discriminator is not None:
-            self.discriminator_optimiser = torch.optim.Adam(self.discriminator.parameters(), rate)
+    ours: DecoderAttacker
 
     def _update(self, codes: Tensor, images: Tensor, labels: Tensor) -> float:
-        self.decoder.train()
-        rebuilt = self.decoder(codes)
+        config, discriminator = self.ours.config, self.ours.discriminator
+        self.ours.decoder.train()
+        rebuilt = self.ours.decoder(codes)
         loss = pixel_loss(rebuilt, images)
-        if self.perceptual is not None:
-            distance = perceptual_loss(self.perceptual(rebuilt), self.perceptual(images))
-            loss = loss + self.config.mu2 * distance
-        if self.discriminator is not None:
-            real, fake = self.discriminator(images), self.discriminator(rebuilt.detach())
-            own = discriminator_loss(real, fake)
-            self.discriminator_optimiser.zero_grad()
-            own.backward()
-            self.discriminator_optimiser.step()
-            own.item()
-            fooled = adversarial_loss(self.discriminator(rebuilt), self.config.saturating)
-            loss = loss + self.config.mu1 * fooled
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
-        return loss.item()
+        if config.mu2 > 0:
+            network = self.ours.perceptual
+            assert network is not None, "checked when the attacker was built"
+            loss = loss + config.mu2 * perceptual_loss(network(rebuilt), network(images))
+        if discriminator is not None:
+            train_discriminator(discriminator, self.optimisers["discriminator"], images, rebuilt)
+            fooled = adversarial_loss(discriminator(rebuilt), config.saturating)
+            loss = loss + config.mu1 * fooled
+        return self._step("decoder", loss)
 
 
 class PlainAttribute(PlainAttack):
     """A classifier of private attributes."""
 
-    def __init__(
-        self,
-        ours: AttributeAttacker,
-        network: tuple[nn.Module, nn.Module],
-        standardise: Callable[[Tensor], Tensor],
-        rate: float,
-    ) -> None:
-        super().__init__(ours, network, standardise)
-        self.classifier, self.columns, self.rates = ours.classifier, ours.columns, ours.rates
-        self.optimiser = torch.optim.Adam(self.classifier.parameters(), rate)
+    ours: AttributeAttacker
 
     def _update(self, codes: Tensor, images: Tensor, labels: Tensor) -> float:
-        self.classifier.train()
-        logits = self.classifier(codes)
-        loss = balanced_attribute_loss(logits, labels[:, self.columns], self.rates)
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
-        return loss.item()
+        self.ours.classifier.train()
+        logits = self.ours.classifier(codes)
+        own = labels[:, self.ours.columns]
+        return self._step("classifier", balanced_attribute_loss(logits, own, self.ours.rates))
 
 
 def plain_attack(

@@ -1,7 +1,5 @@
 """`resources.precision=auto`: measured once, kept, and the same when a study goes on."""
 
-import dataclasses
-
 import pytest
 import yaml
 from rich.console import Console
@@ -48,7 +46,15 @@ def test_a_study_does_not_go_on_in_another_precision(make_config):
     assert changed_fields(old, new) == ["resources.precision"]
 
 
-def test_measuring_takes_seconds_and_answers(make_config):
-    config = make_config()
-    model = dataclasses.replace(config).model
-    assert measure(model, 32, 32, 16, threads=1) in ("fp32", "bf16")
+def test_measured_is_a_step_of_the_studys_own_network_in_both(make_config, monkeypatch):
+    steps = []
+
+    def faster(step, device):
+        for name in ("fp32", "bf16"):
+            step(name)
+            steps.append((name, device.type))
+        return "bf16"
+
+    monkeypatch.setattr(precision, "faster_precision", faster)
+    assert measure(make_config().model, 32, 32, 16, threads=1) == "bf16"
+    assert [name for name, _ in steps] == ["fp32", "bf16"]
