@@ -20,6 +20,7 @@ from torch import Tensor
 from trainables.data.augment import random_views
 from trainables.data.batches import Batch, gather, sequential
 from trainables.data.dataset import Dataset
+from trainables.data.resident import on_device
 from trainables.frozen import FrozenEncoder
 from trainables.identity import FaceFeatures
 
@@ -85,6 +86,7 @@ class Encodings:
         self.encoder = encoder.to(device)
         self.dataset = dataset
         self.device = device
+        self._images = on_device(dataset.store.images, device)
         known = knowledge or Knowledge(dataset.rows("public"))
         self._faces = known.faces
         self._splits = {name: dataset.rows(name) for name in ("selection", "test")}
@@ -101,7 +103,7 @@ class Encodings:
     def _batches(self, split: str) -> Iterator[Batch]:
         store = self.dataset.store
         return sequential(
-            store.images, store.labels, self._splits[split], ENCODE_BATCH, self.device
+            self._images, store.labels, self._splits[split], ENCODE_BATCH, self.device
         )
 
     def _statistics(self) -> tuple[Tensor, Tensor]:
@@ -179,7 +181,7 @@ class Encodings:
         if len(rows) and rows.max() >= len(self.dataset.store):
             return self._with_extra(rows, flip, views)
         store = self.dataset.store
-        batch = gather(store.images, store.labels, rows, self.device)
+        batch = gather(self._images, store.labels, rows, self.device)
         mirrored = torch.from_numpy(flip).to(self.device)
         images = torch.where(mirrored.view(-1, 1, 1, 1), batch.images.flip(3), batch.images)
         people = torch.from_numpy(store.identities[rows]).to(self.device)
@@ -204,8 +206,11 @@ class Encodings:
         assert extra is not None, "only its rows lie beyond the store's"
         start = len(store)
         images = torch.empty(len(rows), 3, *store.images.shape[1:3], device=self.device)
-        for source, own, shift in ((store, rows < start, 0), (extra, rows >= start, start)):
-            part = gather(source.images, source.labels, rows[own] - shift, self.device)
+        for pixels, source, own, shift in (
+            (self._images, store, rows < start, 0),
+            (extra.images, extra, rows >= start, start),
+        ):
+            part = gather(pixels, source.labels, rows[own] - shift, self.device)
             images[torch.from_numpy(own).to(self.device)] = part.images
         images = images.contiguous(memory_format=torch.channels_last)
         if views is not None:

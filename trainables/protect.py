@@ -23,6 +23,7 @@ from trainables.data.augment import AugmentedBatches
 from trainables.data.batches import Batch, sequential
 from trainables.data.config import DataConfig
 from trainables.data.dataset import Dataset, load_dataset
+from trainables.data.resident import on_device
 from trainables.data.tasks import TaskBatches
 from trainables.frozen import (
     InLoop,
@@ -76,6 +77,7 @@ class ProtectTrial:
         self.config = config
         self.dataset = trial_dataset(config)
         self.device = torch.device(config.get("device", "cpu"))
+        self.images = on_device(self.dataset.store.images, self.device)
         self.precision: Precision = config.get("precision", "fp32")
         self.model = ModelConfig(**config["model"])
         self.output = Path(config["output"])
@@ -119,7 +121,7 @@ class ProtectTrial:
     def _batches_of(self, split: str, batch_size: int) -> TaskBatches | AugmentedBatches:
         store, seed = self.dataset.store, derive_seed(self.config["seed"], split)
         rows = self.dataset.rows(split)
-        batches = TaskBatches(store.images, store.labels, rows, batch_size, seed, self.device)
+        batches = TaskBatches(self.images, store.labels, rows, batch_size, seed, self.device)
         if not self.settings.augment:
             return batches
         return AugmentedBatches(batches, derive_seed(seed, "views"))
@@ -257,7 +259,7 @@ class ProtectTrial:
     def _batches(self, split: str) -> Iterator[Batch]:
         store = self.dataset.store
         rows = self.dataset.rows(split)
-        return sequential(store.images, store.labels, rows, EVALUATION_BATCH, self.device)
+        return sequential(self.images, store.labels, rows, EVALUATION_BATCH, self.device)
 
     def _utility(self, split: str) -> dict[str, float]:
         """Utility of `f(Enc(x))` on a split, both nets in evaluation mode."""

@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trainables.data.resident import Images, read_rows
+
 
 class Batch(NamedTuple):
     """Images with their attributes.
@@ -24,7 +26,7 @@ class Batch(NamedTuple):
 
 
 def gather(
-    images: NDArray[np.uint8],
+    images: Images,
     labels: NDArray[np.uint8],
     rows: NDArray[np.int64],
     device: torch.device | str = "cpu",
@@ -34,12 +36,12 @@ def gather(
     Bytes are moved and turned into floats on the device: a quarter of the traffic.
 
     Args:
-        images: [N, H, W, 3], as `ImageStore.images`.
+        images: [N, H, W, 3], as `ImageStore.images` or as `on_device` returns them.
         labels: [N, A], as `ImageStore.labels`.
         rows: [B].
         device: Where the batch is to be.
     """
-    pixels = torch.from_numpy(images[rows]).to(device, non_blocking=True)
+    pixels = read_rows(images, rows, device)
     return Batch(
         images=pixels.permute(0, 3, 1, 2).to(torch.float32).div_(255),
         labels=torch.from_numpy(labels[rows]).to(device).to(torch.float32),
@@ -56,7 +58,7 @@ class RandomBatches:
 
     def __init__(
         self,
-        images: NDArray[np.uint8],
+        images: Images,
         labels: NDArray[np.uint8],
         rows: NDArray[np.int64],
         batch_size: int,
@@ -116,7 +118,7 @@ class RandomBatches:
 
 
 def sequential(
-    images: NDArray[np.uint8],
+    images: Images,
     labels: NDArray[np.uint8],
     rows: NDArray[np.int64],
     batch_size: int,

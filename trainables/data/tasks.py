@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from trainables.data.batches import Batch, RandomBatches, gather
+from trainables.data.resident import Images
 
 Rows = NDArray[np.int64]
 Part = list[Rows]  # groups of rows, each as likely to be drawn from as the others
@@ -35,7 +36,7 @@ class TaskBatches:
 
     def __init__(
         self,
-        images: NDArray[np.uint8],
+        images: Images,
         labels: NDArray[np.uint8],
         rows: Rows,
         batch_size: int,
