@@ -6,6 +6,7 @@ is trained on it until it saturates, each alone on one core; so are floors and c
     python benchmarks/attacks.py                                       avatars, suite standard
     python benchmarks/attacks.py --root CELEBA --cut conv1 conv3       CelebA's faces at 48 pixels
     python benchmarks/attacks.py --root CELEBA --identity WEIGHTS      with the identity model Φ
+    python benchmarks/attacks.py --width 1 --suite decoder_strong --scores-only
     python benchmarks/attacks.py --suite quick --patience 12           were they given up too soon?
 
 What is finished is kept in `--work` and not done again.
@@ -28,6 +29,8 @@ from trainables.attackers.config import AttackConfig
 
 CELEBA = {"source": "celeba", "image_size": 48, "utility": "all", "private": ["Male"]}
 
+COLUMNS = ["attacker", "after", "steps to saturation", "seconds", "score"]
+
 
 def main() -> int:
     """Runs what is missing and prints one table per cut."""
@@ -44,6 +47,11 @@ def main() -> int:
         type=int,
         help="evaluations without an improvement before the rate falls or training ends "
         f"({AttackConfig().patience}); what doubling it moves was left to learn",
+    )
+    parser.add_argument(
+        "--scores-only",
+        action="store_true",
+        help="no floors and ceilings, and so no leakages: at the full width they take long",
     )
     parser.add_argument("--lambda1", type=float, default=0.0, help="weight of the defence (0)")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
@@ -79,6 +87,8 @@ def main() -> int:
     for path, name in places:
         command = command.replace(str(path), name) if path is not None else command
     name = f"attacks-{source}-{options.suite}"
+    if options.scores_only:
+        name += "-scores"
     for option in ("width", "patience"):
         if getattr(options, option) != parser.get_default(option):
             name += f"-{option}-{getattr(options, option):g}"
@@ -117,49 +127,52 @@ def _measure(
     start = time.monotonic()
     run_all(list(alone.values()), work, options.processes)
     suite_seconds = time.monotonic() - start
+    found = {
+        str(entry["attacker"]): entry
+        for encoder in alone.values()
+        for entry in json.loads(encoder.attacks(work).read_text(encoding="utf-8"))
+    }
+    total = sum(float(entry["seconds"]) for entry in found.values())
+    note = f"All attackers together took {total / 60:.1f} minutes of one core" + (
+        f", {suite_seconds / 60:.1f} minutes on {options.processes}"
+        if fresh and len(names) > 1
+        else ""
+    )
+    if options.scores_only:
+        ranked = sorted(found.values(), key=lambda entry: -float(entry["test"]))
+        return f"{markdown(COLUMNS, [_cells(entry) for entry in ranked])}\n\n{note}."
     run_all(ends, work, options.processes)
     known = {
         (end.name, str(entry["attacker"]), 0): entry
         for end in ends
         for entry in json.loads(end.attacks(work).read_text(encoding="utf-8"))
     }
-    found = {
-        str(entry["attacker"]): entry
-        for encoder in alone.values()
-        for entry in json.loads(encoder.attacks(work).read_text(encoding="utf-8"))
-    }
     verdict = judge(figures_of([(0, entry) for entry in found.values()], known))
     lines = []
     for figure in sorted(verdict.figures, key=lambda f: -(f.leakage_test or 0.0)):
-        entry = figure.result
         lines.append(
             [
-                figure.attacker,
-                str(entry["kind"]),
-                str(entry["steps"]) if entry["saturated"] else f"> {entry['steps']}",
-                f"{entry['seconds']:.0f}",
-                f"{entry['test']:.3f}",
+                *_cells(figure.result),
                 f"{figure.floor:.3f}",
                 f"{figure.ceiling:.3f}",
                 "" if figure.leakage_test is None else f"{figure.leakage_test:.3f}",
                 "" if figure.counts else "no",
             ]
         )
-    heads = [
-        "attacker", "after", "steps to saturation", "seconds", "score", "floor", "ceiling",
-        "leakage", "counts",
-    ]  # fmt: skip
-    total = sum(float(entry["seconds"]) for entry in found.values())
-    note = (
-        f"All attackers together took {total / 60:.1f} minutes of one core"
-        + (
-            f", {suite_seconds / 60:.1f} minutes on {options.processes}"
-            if fresh and len(names) > 1
-            else ""
-        )
-        + f"; worst leakage {verdict.worst_leakage:.3f}, by {verdict.worst_attacker}."
-    )
+    heads = [*COLUMNS, "floor", "ceiling", "leakage", "counts"]
+    note += f"; worst leakage {verdict.worst_leakage:.3f}, by {verdict.worst_attacker}."
     return f"{markdown(heads, lines)}\n\n{note}"
+
+
+def _cells(entry: Mapping[str, Any]) -> list[str]:
+    """What an attacker came to by itself."""
+    return [
+        str(entry["attacker"]),
+        str(entry["kind"]),
+        str(entry["steps"]) if entry["saturated"] else f"> {entry['steps']}",
+        f"{entry['seconds']:.0f}",
+        f"{entry['test']:.3f}",
+    ]
 
 
 if __name__ == "__main__":
