@@ -1,6 +1,6 @@
 """Images into the store and out of it, beside a DataLoader over an image folder.
 
-    python benchmarks/ingest_and_read.py                       8,000 drawn faces of CelebA's size
+    python benchmarks/ingest_and_read.py                       20,000 drawn faces of CelebA's size
     python benchmarks/ingest_and_read.py --root SCENES         a folder per category of your own
 
 Reading is measured in turns (A-B-A-B): random batches as float32 tensors [B, 3, H, W], ours in one
@@ -38,7 +38,7 @@ from trainables.data.sources import make_source
 from trainables.data.store import ImageStore, open_store, prepare_store
 
 SOURCE_SIZE = (218, 178)
-NUM_IMAGES = 8000
+NUM_IMAGES = 20_000
 CATEGORIES = ("without", "with")
 SECONDS = 3.0
 """Each turn of reading lasts as long as this, or one batch."""
