@@ -12,7 +12,7 @@ from trainables.nets.perceptual import PublicFeatures
 from trainables.protectors import PROTECTORS
 from trainables.protectors.base import Setting
 
-SIDE, BATCH, ROUNDS = 48, 8, 5
+SIDE, BATCH, ROUNDS = 48, 8, 20
 METHODS = {
     "weak adversary": {"name": "reconstruction", "lambda1": 3.0, "adversary_steps": 2},
     "strong adversary": {"name": "reconstruction", "lambda2": 1.0, "mu1": 1e-2, "mu2": 0.1},
@@ -21,26 +21,36 @@ METHODS = {
 PLAIN = {"reconstruction": PlainReconstruction, "obfuscator": PlainObfuscator}
 
 
-def protector_of(cut, **values):
-    """In double precision: Adam's first steps are signs of gradients, which rounding would turn."""
+REPORTED = {
+    "reconstruction": ("utility_loss", "protector_pixel_loss"),
+    "obfuscator": (
+        "utility_loss_step0", "noise_loss", "reconstruction_loss", "utility_loss_step1",
+        "inference_loss", "reconstructor_loss", "attribute_classifier_loss", "classifier_loss",
+    ),
+}  # fmt: skip
+"""Our names of what a plain round returns last."""
+
+
+def protector_of(cut, dtype=torch.float64, **values):
+    """A small one, always the same."""
     torch.manual_seed(0)
     entry = PROTECTORS[values["name"]]
     config = entry.config(rounds=ROUNDS, encoder_lr_decay=1.0, batch_size=BATCH, **values)
     model = ModelConfig(width=0.125, cut_point=cut)
-    perceptual = PublicFeatures(5).double().eval().requires_grad_(False)
+    perceptual = PublicFeatures(5).to(dtype).eval().requires_grad_(False)
     device = torch.device("cpu")
     protector = entry.build(config, Setting(model, SIDE, SIDE, (1, 2), device, perceptual, (0,)))
     for net in protector.nets().values():
-        net.double()
+        net.to(dtype)
     return protector
 
 
-def batches(seed):
+def batches(seed, dtype=torch.float64):
     """Images [B, 3, H, W] and labels [B, 5] without end."""
     generator = torch.Generator().manual_seed(seed)
     while True:
-        images = torch.rand(BATCH, 3, SIDE, SIDE, generator=generator).double()
-        yield images, torch.randint(2, (BATCH, 5), generator=generator).double()
+        images = torch.rand(BATCH, 3, SIDE, SIDE, generator=generator).to(dtype)
+        yield images, torch.randint(2, (BATCH, 5), generator=generator).to(dtype)
 
 
 def drawn_by(stream):
@@ -54,18 +64,20 @@ def drawn_by(stream):
     return draw
 
 
-@pytest.mark.parametrize("cut", ["conv1", "conv3", "fc"])
+# At the deep cut a round multiplies rounding tenfold: 20 of them would leave nothing to compare.
+@pytest.mark.parametrize(("cut", "rounds"), [("conv1", 5), ("conv3", ROUNDS), ("fc", 5)])
 @pytest.mark.parametrize("method", METHODS)
-def test_rounds_move_the_weights_as_plain_ones_do(method, cut):
+def test_rounds_move_the_weights_as_plain_ones_do(method, cut, rounds):
+    # In double precision: Adam's first steps are signs of gradients, which rounding would turn.
     protector = protector_of(cut, **METHODS[method])
     start = {name: copy.deepcopy(net.state_dict()) for name, net in protector.nets().items()}
     twin = copy.deepcopy(protector)
     plain = PLAIN[protector.config.name](twin)
     private, public = drawn_by(batches(1)), drawn_by(batches(2))
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         protector.round(private, public)
     streams = batches(1), batches(2)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         plain.round(*streams)
     # Weights move by some 1e-3 a round; rounding, where Adam divides by next to nothing, by 1e-7.
     for (name, net), other in zip(protector.nets().items(), twin.nets().values(), strict=True):
@@ -73,3 +85,26 @@ def test_rounds_move_the_weights_as_plain_ones_do(method, cut):
         for (key, ours), theirs in weights:
             assert not torch.equal(ours, start[name][key]), f"{name}.{key} stood still"
             torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6, msg=f"{name}.{key}")
+
+
+def losses(method, cut, dtype):
+    """What 20 rounds of ours and 20 plain ones report, [rounds, terms] each."""
+    protector = protector_of(cut, dtype, **METHODS[method])
+    name = protector.config.name
+    plain = PLAIN[name](copy.deepcopy(protector))
+    private, public = drawn_by(batches(1, dtype)), drawn_by(batches(2, dtype))
+    reported = [protector.round(private, public) for _ in range(ROUNDS)]
+    ours = [[float(terms[key]) for key in REPORTED[name]] for terms in reported]
+    streams = batches(1, dtype), batches(2, dtype)
+    theirs = [plain.round(*streams)[-len(REPORTED[name]) :] for _ in range(ROUNDS)]
+    return torch.tensor(ours, dtype=torch.float64), torch.tensor(theirs, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_in_single_precision_losses_differ_by_rounding_alone(method):
+    exact = losses(method, "conv3", torch.float64)[1]
+    ours, plain = losses(method, "conv3", torch.float32)
+    rounding = ((plain - exact).abs() / exact.abs()).amax(dim=0)
+    apart = ((ours - exact).abs() / exact.abs()).amax(dim=0)
+    assert (rounding < 0.05).all(), "rounding alone would hide a mistake"
+    assert (apart <= 3 * rounding + 1e-4).all(), f"{apart.tolist()} beside {rounding.tolist()}"
