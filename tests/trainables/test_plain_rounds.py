@@ -104,7 +104,8 @@ def losses(method, cut, dtype):
 def test_in_single_precision_losses_differ_by_rounding_alone(method):
     exact = losses(method, "conv3", torch.float64)[1]
     ours, plain = losses(method, "conv3", torch.float32)
-    rounding = ((plain - exact).abs() / exact.abs()).amax(dim=0)
-    apart = ((ours - exact).abs() / exact.abs()).amax(dim=0)
-    assert (rounding < 0.05).all(), "rounding alone would hide a mistake"
-    assert (apart <= 3 * rounding + 1e-4).all(), f"{apart.tolist()} beside {rounding.tolist()}"
+    rounding = ((plain - exact).abs() / exact.abs()).cummax(dim=0).values
+    apart = (ours - exact).abs() / exact.abs()
+    # Rounding grows from 1e-7 in the first round to 1e-2 in the last; bfloat16 begins at 1e-3.
+    assert (rounding[0] < 1e-5).all(), "rounding alone would hide a mistake"
+    assert (apart <= 10 * rounding + 1e-5).all(), f"{apart.tolist()} beside {rounding.tolist()}"
