@@ -12,7 +12,7 @@ help:
 	@echo "make study   set up, then run the quickstart study (resumes it if it was interrupted)"
 	@echo "make test    set up, then run the tests"
 	@echo "make check   set up, then ruff and mypy"
-	@echo "make ui      MLflow's UI of results/ on http://127.0.0.1:5000"
+	@echo "make ui      MLflow's UI of results/ (it prints its address)"
 
 setup: $(STAMP)
 
