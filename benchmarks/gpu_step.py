@@ -27,11 +27,18 @@ MISSING = stand_ins.install()
 from benchmarks.encoders import markdown
 from benchmarks.limits import measure_limits
 from benchmarks.machine import keep_table, synchronise
-from benchmarks.protector_step import Round, build, operations, seconds_in_turns
+from benchmarks.protector_step import (
+    Faces,
+    Round,
+    add_sizes,
+    build,
+    operations,
+    ours,
+    seconds_in_turns,
+)
 from trainables.data.resident import on_device
-from trainables.data.tasks import TaskBatches
 from trainables.nets.config import ModelConfig
-from trainables.precision import Precision, computed_in
+from trainables.precision import Precision
 
 NUM_ATTRIBUTES = 6
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -42,20 +49,14 @@ def make_round(
 ) -> tuple[Round, bool, list[torch.nn.Parameter]]:
     """Our round, whether its images lie on the device, and the weights that it moves."""
     rng = np.random.default_rng(0)
-    side, rows = options.image_size, np.arange(options.images, dtype=np.int64)
+    side = options.image_size
     drawn = rng.integers(0, 256, (options.images, side, side, 3), dtype=np.uint8)
     labels = rng.integers(0, 2, (options.images, NUM_ATTRIBUTES), dtype=np.uint8)
     images = on_device(drawn, device)
     model = ModelConfig(backbone=options.backbone, width=options.width, cut_point=cut)
     protector = build("reconstruction", model, side, options.batch_size, device)
-    private, public = (
-        TaskBatches(images, labels, rows, options.batch_size, seed, device) for seed in (0, 1)
-    )
-
-    def run() -> None:
-        with computed_in(precision, protector.computed()):
-            protector.round(private, public)
-
+    faces = Faces(Path(), images, labels)
+    run = ours(protector, faces, options.batch_size, device, precision)
     weights = [weight for net in protector.computed() for weight in net.parameters()]
     return run, isinstance(images, torch.Tensor), weights
 
@@ -86,10 +87,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--backbone", default="resnet50")
-    parser.add_argument("--width", type=float, default=1.0)
-    parser.add_argument("--image-size", type=int, default=128)
-    parser.add_argument("--batch-size", type=int, default=256)
+    add_sizes(parser, "resnet50", 128, 256)
     parser.add_argument("--images", type=int, default=8192, help="in the store (8192)")
     parser.add_argument("--cut", nargs="+", default=["conv3"], help="cut points (conv3)")
     parser.add_argument("--precision", nargs="+", default=["bf16"], choices=list(DTYPES))
@@ -104,7 +102,7 @@ def main() -> int:
     for precision in options.precision:
         limit = measure_limits(device, DTYPES[precision])
         for cut in options.cut:
-            work, resident, weights = make_round(cut, precision, options, device)
+            work, resident, _ = make_round(cut, precision, options, device)
             counted = operations(work)
             times = seconds_in_turns({"": work}, options.repetitions, options.rounds, device)[""]
             idle = idle_share(work, options.rounds, device)
@@ -125,8 +123,6 @@ def main() -> int:
                 ]
             )
             print(" | ".join(rows[-1]), flush=True)
-            total = sum(float(weight.detach().double().square().sum()) for weight in weights)
-            print(f"{cut}, {precision}: sum of all weights' squares {total:.6f}")
     heads = ["precision", "cut", "images/s", "Gflop per round", "Tflop/s", "of the matrix rate",
              "of the convolution rate", "GPU idle", "images on the GPU"]  # fmt: skip
     text = markdown(heads, rows)

@@ -38,6 +38,7 @@ from benchmarks.limits import Limits, measure_limits
 from benchmarks.machine import keep_table, synchronise
 from benchmarks.plain import ImageFiles, PlainObfuscator, PlainReconstruction, endless, write_files
 from trainables.data.avatars import AvatarsSource
+from trainables.data.resident import Images
 from trainables.data.tasks import TaskBatches
 from trainables.nets.config import ModelConfig
 from trainables.nets.perceptual import PublicFeatures
@@ -64,12 +65,12 @@ class Faces:
 
     Attributes:
         folder: JPEG files of CelebA's size.
-        images: uint8 [N, H, W, 3] at the size of training.
+        images: uint8 [N, H, W, 3] at the size of training, as a trial has them.
         labels: uint8 [N, A].
     """
 
     folder: Path
-    images: np.ndarray[Any, np.dtype[np.uint8]]
+    images: Images
     labels: np.ndarray[Any, np.dtype[np.uint8]]
 
 
@@ -103,7 +104,7 @@ def ours(
     protector: Protector, faces: Faces, batch: int, device: torch.device, precision: Precision
 ) -> Round:
     """Our round, on batches of the store."""
-    rows = np.arange(NUM_IMAGES, dtype=np.int64)
+    rows = np.arange(len(faces.labels), dtype=np.int64)
     private, public = (
         TaskBatches(faces.images, faces.labels, rows, batch, seed, device) for seed in (0, 1)
     )
@@ -234,15 +235,22 @@ def operations(work: Round) -> float:
     return float(counter.get_total_flops())
 
 
+def add_sizes(
+    parser: argparse.ArgumentParser, backbone: str = "resnet18", side: int = 64, batch: int = 64
+) -> None:
+    """Adds the options of the network and its batches, with these defaults."""
+    parser.add_argument("--backbone", default=backbone)
+    parser.add_argument("--width", type=float, default=1.0)
+    parser.add_argument("--image-size", type=int, default=side)
+    parser.add_argument("--batch-size", type=int, default=batch)
+
+
 def main() -> int:
     """Prints and keeps the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--backbone", default="resnet18")
-    parser.add_argument("--width", type=float, default=1.0)
-    parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--batch-size", type=int, default=64)
+    add_sizes(parser)
     parser.add_argument("--cut", nargs="+", default=["conv1", "conv3", "avgpool"])
     parser.add_argument("--method", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--repetitions", type=int, default=5)

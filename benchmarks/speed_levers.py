@@ -32,7 +32,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 from benchmarks.encoders import markdown
 from benchmarks.machine import keep_table, synchronise
 from benchmarks.plain import plainly
-from benchmarks.protector_step import Round, build, seconds_in_turns
+from benchmarks.protector_step import Round, add_sizes, build, seconds_in_turns
 from trainables.data.tasks import TaskBatches
 from trainables.losses import discriminator_loss, pixel_loss
 from trainables.nets.backbones import base_channels, build_encoder, code_spec
@@ -304,10 +304,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--backbone", default="resnet18")
-    parser.add_argument("--width", type=float, default=1.0)
-    parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--batch-size", type=int, default=64)
+    add_sizes(parser)
     parser.add_argument("--cut", default="conv3")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3, help="steps per turn")
