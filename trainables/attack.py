@@ -33,7 +33,7 @@ from trainables.precision import Precision, computed_in
 from trainables.protect import trial_dataset
 from trainables.saturation import SaturationConfig, SaturationMonitor
 from trainables.scores import Scores
-from trainables.seeding import derive_seed
+from trainables.seeding import derive_seed, seed_draws
 
 
 class AttackTrial:
@@ -150,9 +150,9 @@ class AttackTrial:
         views = derive_seed(self.flip_seed, self.steps) if self.settings.augment else None
         batch = self.encodings.public_batch(rows, flip, views, attacker.wants_features)
         # Dropout and sampled latents: a resumed attack must draw what it would have drawn.
-        torch.manual_seed(derive_seed(self.flip_seed, "draws", self.steps))
+        seed_draws(derive_seed(self.flip_seed, "draws", self.steps), self.device)
         attacker.train_step(batch)
-        self.averages.update(attacker.nets())
+        self.averages.update()
         self.steps += 1
 
     def _report(self, curves: dict[str, Any], done: bool) -> dict[str, Any]:

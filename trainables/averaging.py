@@ -8,51 +8,73 @@ and its score is a smoother curve to stop by.
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 DECAY = 0.99
 """What is left of the average after a step: it looks back over some hundred."""
+
+Weights = dict[str, Tensor]
 
 
 class WeightAverages:
     """Exponential moving averages of several nets' weights and running statistics.
 
+    One call of `torch._foreach_lerp_` for all of them: `torch.optim.swa_utils.AveragedModel` looks
+    through the nets at every step, which takes a small attacker as long as its step.
+
     Args:
-        nets: By name; they stay as they are.
+        nets: By name; they stay as they are, and keep their weights where they are in memory.
         decay: In [0, 1).
     """
 
     def __init__(self, nets: Mapping[str, nn.Module], decay: float = DECAY) -> None:
-        self._averages = {
-            name: AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-            for name, net in nets.items()
+        self._decay, self._taken = decay, 0
+        present = {name: net.state_dict() for name, net in nets.items()}
+        self._averages: dict[str, Weights] = {
+            name: {key: value.clone() for key, value in weights.items()}
+            for name, weights in present.items()
         }
+        pairs = [
+            (average, present[name][key])
+            for name, weights in self._averages.items()
+            for key, average in weights.items()
+        ]
+        # Counters are no weights: of them the latest is kept.
+        self._weights = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._counters = [pair for pair in pairs if not pair[0].is_floating_point()]
 
-    def update(self, nets: Mapping[str, nn.Module]) -> None:
+    @torch.no_grad()
+    def update(self) -> None:
         """Takes the nets' present weights in; the first ones are taken as they are."""
-        for name, average in self._averages.items():
-            average.update_parameters(nets[name])
+        averages, present = (list(column) for column in zip(*self._weights, strict=True))
+        if self._taken:
+            torch._foreach_lerp_(averages, present, 1 - self._decay)
+        else:
+            torch._foreach_copy_(averages, present)
+        for average, counter in self._counters:
+            average.copy_(counter)
+        self._taken += 1
 
     def restart(self) -> None:
         """Forgets what was taken in: the next weights are taken as they are."""
-        for average in self._averages.values():
-            average.n_averaged.zero_()
+        self._taken = 0
 
-    def weights(self) -> dict[str, dict[str, Tensor]]:
+    def weights(self) -> dict[str, Weights]:
         """Returns a copy of each average, as `Attacker.weights` does."""
         return {
-            name: {
-                key: value.detach().clone() for key, value in average.module.state_dict().items()
-            }
-            for name, average in self._averages.items()
+            name: {key: value.clone() for key, value in weights.items()}
+            for name, weights in self._averages.items()
         }
 
     def state_dict(self) -> dict[str, Any]:
         """All of it."""
-        return {name: average.state_dict() for name, average in self._averages.items()}
+        return {"taken": self._taken, "averages": self.weights()}
 
+    @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores what `state_dict` returned."""
-        for name, average in self._averages.items():
-            average.load_state_dict(state[name])
+        self._taken = int(state["taken"])
+        for name, weights in self._averages.items():
+            for key, average in weights.items():
+                average.copy_(state["averages"][name][key])
