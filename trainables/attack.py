@@ -3,8 +3,9 @@
 Pure PyTorch, like `protect.py`. The attackers of one trial share its encoding pass.
 """
 
+import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from trainables.attackers.config import AttackConfig
 from trainables.attackers.in_loop import in_loop_scores
 from trainables.attackers.suite import SUITE_VERSION, build_attacker, named_attacker
 from trainables.averaging import WeightAverages
+from trainables.chance import at_chance
 from trainables.checkpoint import load_state, save_state
 from trainables.data.splits import share_of
-from trainables.encodings import Encodings, Knowledge
+from trainables.encodings import CodeBatch, Encodings, Knowledge
+from trainables.frozen import CONSTANT
 from trainables.identity import attacker_rows, build_identity, face_features
 from trainables.nets.config import ModelConfig
 from trainables.nets.perceptual import build_perceptual
@@ -129,9 +132,10 @@ class AttackTrial:
                 self._train_step(attacker)
         own, averaged = attacker.weights(), self.averages.weights()
         attacker.load_weights(averaged)
-        batches = self.encodings.split_batches("selection", attacker.wants_features)
-        score = attacker.monitor(batches)
-        improved, verdict = self.monitor.update(self.steps, score)
+        score = attacker.monitor(self._selection(attacker))
+        improved, verdict = self.monitor.update(
+            self.steps, score, functools.partial(self._at_chance, attacker, score)
+        )
         if improved:
             self.best = averaged
         if verdict == "decay":
@@ -142,6 +146,16 @@ class AttackTrial:
         label = attacker.config.name
         curves = {f"train/{label}": score, f"train/{label}_rate": rate, "train_step": self.steps}
         return curves, verdict
+
+    def _selection(self, attacker: Attacker) -> Iterator[CodeBatch]:
+        return self.encodings.split_batches("selection", attacker.wants_features)
+
+    def _at_chance(self, attacker: Attacker, score: float) -> bool:
+        """Whether the attacker, as it stands, has learned nothing from codes that may tell it."""
+        if self.encoder.kind == CONSTANT:
+            return False
+        batches = functools.partial(self._selection, attacker)
+        return at_chance(score, attacker.monitor, batches, self.settings.min_delta)
 
     def _train_step(self, attacker: Attacker) -> None:
         """Draws a batch of public codes and learns from it."""

@@ -6,6 +6,7 @@ first is *unsaturated*: its leakage is a lower bound and is marked as such.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -27,6 +28,8 @@ class SaturationConfig(Settings):
         evaluate_every: Steps between evaluations on the selection split.
         min_steps: Steps at the initial rate before a score that does not improve means anything:
             attackers of defended encoders lie on a plateau at chance before they learn.
+        chance_patience: How many times `min_steps` an attacker that lies at chance is given before
+            its plateau means anything; 1 gives it no more than the others.
         max_steps: Budget; reaching it leaves the attacker unsaturated.
     """
 
@@ -36,6 +39,7 @@ class SaturationConfig(Settings):
     patience: int = Field(default=6, ge=1)
     evaluate_every: int = Field(default=100, ge=1)
     min_steps: int = Field(default=1500, ge=0)
+    chance_patience: int = Field(default=4, ge=1)
     max_steps: int = Field(default=8000, ge=1)
 
     @model_validator(mode="after")
@@ -78,8 +82,15 @@ class SaturationMonitor:
         """The learning rate in force."""
         return self.config.lr * (self.config.lr_decay if self.decayed else 1.0)
 
-    def update(self, step: int, score: float) -> tuple[bool, Verdict]:
+    def update(
+        self, step: int, score: float, at_chance: Callable[[], bool] = lambda: False
+    ) -> tuple[bool, Verdict]:
         """Takes one evaluation; returns (is this the best so far, what to do next).
+
+        Args:
+            step: Of the training.
+            score: On the selection split.
+            at_chance: Whether that score is no better than chance; asked only where it matters.
 
         Raises:
             ValueError: If the score is not finite.
@@ -97,14 +108,21 @@ class SaturationMonitor:
         # A decayed rate that brings nothing has nothing to wait for: the first phase had its time.
         waited = self.decayed or step >= self.config.min_steps
         if self.stale >= self.config.patience and waited:
-            if self.decayed:
+            if self._may_yet_begin(step) and at_chance():
+                self.stale = 0
+            elif self.decayed:
                 self.saturated = True
                 return improved, "stop"
-            self.decayed, self.stale = True, 0
-            # The second phase starts from the best weights and must beat the best score.
-            self.reference = self.best
-            return improved, "stop" if step >= self.config.max_steps else "decay"
+            else:
+                self.decayed, self.stale = True, 0
+                # The second phase starts from the best weights and must beat the best score.
+                self.reference = self.best
+                return improved, "stop" if step >= self.config.max_steps else "decay"
         return improved, "stop" if step >= self.config.max_steps else "train"
+
+    def _may_yet_begin(self, step: int) -> bool:
+        """Whether an attacker at chance is given more time."""
+        return not self.decayed and step < self.config.chance_patience * self.config.min_steps
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the rule itself."""

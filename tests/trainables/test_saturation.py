@@ -114,3 +114,34 @@ def test_the_first_phase_lasts_as_long_as_the_rule_says():
 def test_a_rule_under_which_nobody_saturates_is_refused():
     with pytest.raises(ValueError, match="min_steps: at most max_steps \\(500\\), got 600"):
         SaturationConfig(min_steps=600, max_steps=500)
+
+
+def test_a_plateau_at_chance_is_given_more_steps():
+    config = CONFIG.model_copy(update={"min_steps": 20, "chance_patience": 3})
+    monitor = SaturationMonitor(config)
+    asked = []
+
+    def at_chance():
+        asked.append(len(monitor.curve))
+        return True
+
+    verdicts = [monitor.update(10 * i, 0.5, at_chance)[1] for i in range(1, 10)]
+    # Still since step 30; asked then and again after two more evaluations; at 60 it is over.
+    assert asked == [3, 5]
+    assert verdicts == ["train"] * 6 + ["decay", "train", "stop"]
+    assert monitor.saturated
+
+
+def test_one_that_has_learned_something_is_not_kept():
+    config = CONFIG.model_copy(update={"min_steps": 20, "chance_patience": 3})
+    monitor = SaturationMonitor(config)
+    verdicts = [monitor.update(10 * i, 0.5, lambda: False)[1] for i in range(1, 6)]
+    assert verdicts == ["train", "train", "decay", "train", "stop"]
+
+
+def test_a_budget_that_ends_at_chance_leaves_it_unsaturated():
+    config = CONFIG.model_copy(update={"min_steps": 20, "max_steps": 50, "chance_patience": 9})
+    monitor = SaturationMonitor(config)
+    verdicts = [monitor.update(10 * i, 0.5, lambda: True)[1] for i in range(1, 6)]
+    assert verdicts == ["train"] * 4 + ["stop"]
+    assert not monitor.saturated
