@@ -158,14 +158,18 @@ def make_table(rows: dict[str, list[dict[str, float]]], defended: str) -> str:
     in_loop = "in_loop" if defended == "reconstruction" else "in_loop_attribute"
     heads = [
         "", "utility (MCC)", f"{defended} in the loop", f"{defended} after saturation",
-        "outputs below variance 0.01", "below 0.5", "broken", "training (s)",
+        "saturated", "outputs below variance 0.01", "below 0.5", "broken", "training (s)",
     ]  # fmt: skip
-    keys = ("utility", in_loop, defended, "collapse", "collapse_half")
+    scores, codes = ("utility", in_loop, defended), ("collapse", "collapse_half")
     lines = []
     for name, row in rows.items():
-        cells = [mean_and_spread([values[k] for values in row if k in values]) for k in keys]
+        before, after = (
+            [mean_and_spread([values[k] for values in row if k in values]) for k in keys]
+            for keys in (scores, codes)
+        )
+        saturated = f"{sum(int(values.get('saturated', 0)) for values in row)}/{len(row)}"
         seconds = mean_and_spread([values["seconds"] for values in row], 0)
-        lines.append([name, *cells, endings(row), seconds])
+        lines.append([name, *before, saturated, *after, endings(row), seconds])
     return markdown(heads, lines)
 
 
