@@ -6,47 +6,49 @@ import torch
 from tests.trainables.trial_probe import attack_config
 from trainables import attack
 from trainables.attack import AttackTrial
-from trainables.chance import SHUFFLES, at_chance
+from trainables.chance import at_chance
 from trainables.encodings import CodeBatch
 
 
 def batches_of(codes, labels):
+    """In two batches of unequal size."""
     images = torch.zeros(len(codes), 1)
-    return lambda: [CodeBatch(*parts) for parts in zip(codes.split(100), images.split(100),
-                                                       labels.split(100), strict=True)]  # fmt: skip
+    sizes = [len(codes) - 1, 1]
+    parts = zip(codes.split(sizes), images.split(sizes), labels.split(sizes), strict=True)
+    made = [CodeBatch(*part) for part in parts]
+    return lambda: iter(made)
 
 
-def accuracy(batches):
-    """Of guessing that the label is the code's sign."""
-    return torch.cat([(b.codes > 0) == (b.labels > 0) for b in batches]).double().mean().item()
-
-
-@pytest.mark.parametrize(("signal", "expected"), [(0.0, True), (0.5, False)])
-def test_guessing_is_at_chance_and_a_weak_signal_is_not(signal, expected):
-    generator = torch.Generator().manual_seed(3)
-    labels = torch.randint(2, (800,), generator=generator).float()
-    codes = torch.randn(800, generator=generator) + signal * (2 * labels - 1)
-    batches = batches_of(codes, labels)
-    assert at_chance(accuracy(batches()), accuracy, batches, min_delta=0.01) is expected
-
-
-def test_what_says_the_same_of_every_code_is_at_chance():
-    scored = []
+def test_every_image_gets_the_mean_code():
+    seen = []
 
     def monitor(batches):
-        scored.append([batch.codes.tolist() for batch in batches])
-        return 0.31
+        seen.extend(batch.codes for batch in batches)
+        return 0.5
 
-    codes = torch.arange(300.0)
-    batches = batches_of(codes, codes)
-    assert at_chance(0.311, monitor, batches, min_delta=0.005)
-    assert not at_chance(0.316, monitor, batches, min_delta=0.005)
-    assert len(scored) == 2 * SHUFFLES
-    for one in scored:
-        assert [sorted(part) for part in one] == [b.codes.tolist() for b in batches()]
-        assert one != [b.codes.tolist() for b in batches()]
-    assert scored[:SHUFFLES] == scored[SHUFFLES:], "the same shuffles every time"
-    assert scored[0] != scored[1]
+    codes = torch.tensor([[[1.0, 2.0]], [[3.0, 0.0]], [[8.0, 1.0]]])
+    at_chance(0.5, monitor, batches_of(codes, torch.zeros(3)), min_delta=0.01)
+    assert torch.cat(seen).tolist() == 3 * [[[4.0, 1.0]]]
+
+
+def test_by_how_much_a_score_must_beat_the_one_without_codes():
+    batches = batches_of(torch.zeros(4, 2), torch.zeros(4))
+    for score, expected in ((0.30, True), (0.349, True), (0.351, False)):
+        assert at_chance(score, lambda _: 0.3, batches, min_delta=0.01) is expected
+
+
+def test_an_answer_that_follows_the_code_is_not_at_chance():
+    labels = torch.tensor([0.0, 1.0, 0.0, 1.0, 1.0, 0.0])
+    batches = batches_of(2 * labels - 1, labels)
+
+    def accuracy(answer):
+        return lambda batches: (
+            torch.cat([answer(b.codes) == b.labels for b in batches]).double().mean().item()
+        )
+
+    told, guessed = accuracy(lambda z: (z > 0).float()), accuracy(torch.ones_like)
+    assert not at_chance(told(batches()), told, batches, min_delta=0.01)
+    assert at_chance(guessed(batches()), guessed, batches, min_delta=0.01)
 
 
 @pytest.mark.parametrize(("encoder", "steps"), [("identity", 140), ("constant", 60)])
