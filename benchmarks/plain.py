@@ -18,7 +18,6 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from trainables.losses import adversarial_loss, discriminator_loss, ms_ssim_loss, perceptual_loss
-from trainables.nets.sub_pixel import DepthToSpace
 from trainables.protectors.obfuscator import Obfuscator
 from trainables.protectors.reconstruction import Reconstruction
 
@@ -90,9 +89,6 @@ def train_discriminator(
 
 def plainly(net: nn.Module) -> nn.Module:
     """Puts a net into the default memory format."""
-    for part in net.modules():
-        if isinstance(part, DepthToSpace):
-            part.memory_format = torch.contiguous_format
     return net.to(memory_format=torch.contiguous_format)
 
 

@@ -24,7 +24,6 @@ from unittest import mock
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
@@ -41,7 +40,6 @@ from trainables.nets.backbones import base_channels, build_encoder, code_spec
 from trainables.nets.config import ModelConfig
 from trainables.nets.decoders import build_decoder, build_discriminator
 from trainables.nets.modes import frozen
-from trainables.nets.sub_pixel import DepthToSpace
 from trainables.precision import computed_in
 from trainables.protectors import reconstruction
 from trainables.protectors.reconstruction import Reconstruction
@@ -215,30 +213,6 @@ def encode_once(bench: Bench) -> Pair:
     return again, _attack(bench.decoder(), lambda: codes, images, bench.device)
 
 
-class _AsTorchShuffles(nn.Module):
-    """`nn.PixelShuffle` in the place of ours; it wants other channels, which no time depends on."""
-
-    def __init__(self, factor: int) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns the finer maps."""
-        return F.pixel_shuffle(x, self.factor)
-
-
-def whole_pixels(bench: Bench) -> Pair:
-    """Channels become pixels in an order that moves runs of memory (`nets/sub_pixel.py`)."""
-    codes, images = bench.codes()
-    plain = bench.decoder()
-    for part in list(plain.modules()):
-        for name, child in part.named_children():
-            if isinstance(child, DepthToSpace):
-                setattr(part, name, _AsTorchShuffles(child.factor))
-    pair = [_attack(net, lambda: codes, images, bench.device) for net in (plain, bench.decoder())]
-    return pair[0], pair[1]
-
-
 def kept_memory(bench: Bench) -> Pair:
     """Freed memory stays with the process; without, as much as glibc keeps by itself in the end."""
     run = bench.round(bench.protector())
@@ -309,7 +283,6 @@ LEVERS: dict[str, Callable[[Bench], Pair]] = {
     "torch.compile": compiled,
     "freed memory kept": kept_memory,
     "codes computed once (attack step)": encode_once,
-    "channels reshuffled as whole pixels (attack step)": whole_pixels,
     "discriminator: one pass for real and rebuilt": one_discriminator_pass,
     "two decoders stacked (attack step)": stacked,
 }

@@ -14,7 +14,7 @@ from torchvision.models.resnet import BasicBlock
 
 from trainables.nets.decoders import FromVector, Template
 from trainables.nets.layers import CodeSpec, ConvStack, conv_norm_relu, initialise
-from trainables.nets.sub_pixel import SpaceToDepth, SubPixel
+from trainables.nets.sub_pixel import SubPixel
 
 LATENT_STRIDE = 8
 """Pixels of the image per cell of the latent."""
@@ -72,7 +72,7 @@ class Inference(nn.Module):
         self.padding = (0, columns * LATENT_STRIDE - width, 0, rows * LATENT_STRIDE - height)
         self.body = ConvStack(
             # Four pixels each of three colours in one cell: no detail is lost, and it is cheap.
-            SpaceToDepth(2),
+            nn.PixelUnshuffle(2),
             *conv_norm_relu(12, base),
             *_down(base, 2 * base),
             *_down(2 * base, 4 * base),

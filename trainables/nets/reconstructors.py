@@ -22,7 +22,7 @@ from trainables.nets.decoders import (
 )
 from trainables.nets.entry import entry_norm
 from trainables.nets.layers import CodeSpec, ConvStack, conv_norm_relu, initialise
-from trainables.nets.sub_pixel import SpaceToDepth, SubPixel
+from trainables.nets.sub_pixel import SubPixel
 
 Architecture = Literal["mirror", "unet_deep", "unet_shallow", "residual"]
 
@@ -93,7 +93,7 @@ class TwoPathDecoder(nn.Module):
         self.entry = ConvStack(*entry)
         self.linear = SubPixel(channels, 3, stride, kernel=1, bias=False)
         folded = stride == 1 and height % 2 == 0 and width % 2 == 0
-        fold = SpaceToDepth(2 if folded else 1)
+        fold = nn.PixelUnshuffle(2 if folded else 1)
         if folded:
             # Four pixels a cell: full size is dear, and the linear path has the finest detail.
             channels, stride, cells = 4 * channels, 2, (height // 2, width // 2)
