@@ -1,7 +1,7 @@
 """Memory that is freed stays with the process: the next training step asks for the same again.
 
 glibc hands large pieces back to the system and gets them again page by page, each page cleared: a
-step of a small net spends a twentieth of its time on that.
+thousand of them in a step of a small net.
 """
 
 import ctypes
