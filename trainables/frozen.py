@@ -7,8 +7,6 @@ floor), `labels` sends the true utility labels (the reference point of methods, 
 """
 
 import math
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -258,32 +256,17 @@ def _network(state: dict[str, Any]) -> FrozenEncoder:
     spec = code_spec(model, *size)
     # Encoders written before there were styles have none of their own.
     net = build_encoder(model, *size, EncoderStyle(**state.get("style", {})))
-    in_loop = InLoop(
-        _adversary(
-            state, "in_loop_decoder", lambda: build_decoder(spec, *size, base_channels(model))
-        ),
-        _adversary(
-            state, "in_loop_classifier", lambda: build_adversary(model, spec, state["num_private"])
-        ),
-    )
-    net.load_state_dict(state["encoder"])
-    return FrozenEncoder("network", spec, net.eval().requires_grad_(False), in_loop=in_loop)
-
-
-def _adversary(
-    state: dict[str, Any], name: str, build: Callable[[], nn.Module]
-) -> nn.Module | None:
-    """The adversary of that name; None where there was none, or where it has other layers now."""
-    if state.get(name) is None:
-        return None
-    net = build()
-    try:
-        net.load_state_dict(state[name])
-    except RuntimeError:
-        warnings.warn(
-            f"{name} was written by an earlier version of cutpoint, with other layers: it is left "
-            "out, the encoder is not",
-            stacklevel=2,
-        )
-        return None
-    return net.eval().requires_grad_(False)
+    decoder = classifier = None
+    if state["in_loop_decoder"] is not None:
+        decoder = build_decoder(spec, *size, base_channels(model))
+    if state.get("in_loop_classifier") is not None:
+        classifier = build_adversary(model, spec, state["num_private"])
+    for part, name in (
+        (net, "encoder"),
+        (decoder, "in_loop_decoder"),
+        (classifier, "in_loop_classifier"),
+    ):
+        if part is not None:
+            part.load_state_dict(state[name])
+            part.eval().requires_grad_(False)
+    return FrozenEncoder("network", spec, net, in_loop=InLoop(decoder, classifier))

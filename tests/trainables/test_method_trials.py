@@ -14,13 +14,9 @@ from tests.trainables.trial_probe import (
     without_times,
 )
 from trainables.attack import AttackTrial
-from trainables.checkpoint import load_state, save_state
-from trainables.frozen import InLoop, load_encoder, save_network_encoder
-from trainables.nets.backbones import base_channels, build_encoder, code_spec
+from trainables.frozen import load_encoder
 from trainables.nets.config import ModelConfig
-from trainables.nets.decoders import build_decoder
 from trainables.protect import ProtectTrial
-from trainables.seeding import state_hash
 
 DATA48 = DATA.model_copy(update={"image_size": 48, "num_images": 400})
 SCENE = ModelConfig(backbone="scene", width=0.125)
@@ -127,22 +123,6 @@ def test_reports_of_the_obfuscator_and_both_its_adversaries_afterwards(cache, tm
     for name, score in (("in_loop", "decoder"), ("in_loop_attribute", "attribute")):
         expected = reports[-1][f"in_loop/{score}"]
         assert results[name]["selection"] == pytest.approx(expected, abs=1e-4)
-
-
-def test_an_adversary_of_other_layers_is_left_out_and_named(tmp_path):
-    path = tmp_path / "encoder.pt"
-    encoder = build_encoder(MODEL, 32, 32)
-    decoder = build_decoder(code_spec(MODEL, 32, 32), 32, 32, base_channels(MODEL))
-    save_network_encoder(path, MODEL, 32, 32, encoder, InLoop(decoder))
-    assert load_encoder(str(path), 32, 32).in_loop.decoder is not None
-    state = load_state(path)
-    weights = state["in_loop_decoder"]
-    weights["other"] = weights.pop(next(iter(weights)))
-    save_state(state, path)
-    with pytest.warns(UserWarning, match="in_loop_decoder was written by an earlier version"):
-        loaded = load_encoder(str(path), 32, 32)
-    assert loaded.in_loop.decoder is None
-    assert loaded.hash() == state_hash(encoder.state_dict())
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from torchvision.models.resnet import BasicBlock
 from trainables.nets.config import CUT_POINTS
 from trainables.nets.entry import moving_entry_norm
 from trainables.nets.layers import CodeSpec, ConvStack, conv_norm_relu, initialise
-from trainables.nets.sub_pixel import SubPixel
 from trainables.nets.vgg import VGG_CONVOLUTIONS, VGG_FACTORS
 
 MIN_DECODER_CHANNELS = 16
@@ -126,13 +125,10 @@ def _residual(spec: CodeSpec, height: int, width: int, base: int) -> list[nn.Mod
         channels, stride = _channels_at(stride, base), stride // 2
         parts += [nn.Upsample(scale_factor=2), residual_block(channels, _channels_at(stride, base))]
     while stride > 2:
-        # The stem of a ResNet has no residual block at the two finest resolutions, so its mirror
-        # has none either. Measured against residual blocks after nearest-neighbour up-sampling
-        # there, at equal steps this reconstructs better and a step takes a third of the time.
-        parts += [SubPixel(base, base, normalised=True), nn.ReLU(inplace=True)]
+        parts += _sub_pixel(base, base)
         stride //= 2
     # The last doubling, if any, lands on the three colours.
-    return [*parts, SubPixel(base, 3, stride)]
+    return [*parts, nn.Conv2d(base, 3 * stride**2, 3, padding=1), nn.PixelShuffle(stride)]
 
 
 def _mirrored_vgg(spec: CodeSpec, base: int) -> list[nn.Module]:
@@ -158,6 +154,21 @@ def _mirrored_vgg(spec: CodeSpec, base: int) -> list[nn.Module]:
             parts += conv_norm_relu(channels, before)
             channels = before
     return parts
+
+
+def _sub_pixel(in_channels: int, out_channels: int) -> list[nn.Module]:
+    """Doubles the resolution by a convolution at the coarse one and a reshuffle.
+
+    The stem of a ResNet has no residual block at the two finest resolutions, so its mirror has
+    none either. Measured against residual blocks after nearest-neighbour up-sampling there, at
+    equal steps this reconstructs better and a step takes a third of the time.
+    """
+    return [
+        nn.Conv2d(in_channels, 4 * out_channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(4 * out_channels),
+        nn.PixelShuffle(2),
+        nn.ReLU(inplace=True),
+    ]
 
 
 def build_discriminator(base: int) -> nn.Module:

@@ -14,7 +14,6 @@ from torchvision.models.resnet import BasicBlock
 
 from trainables.nets.decoders import FromVector, Template
 from trainables.nets.layers import CodeSpec, ConvStack, conv_norm_relu, initialise
-from trainables.nets.sub_pixel import SubPixel
 
 LATENT_STRIDE = 8
 """Pixels of the image per cell of the latent."""
@@ -60,7 +59,12 @@ def _down(in_channels: int, out_channels: int) -> list[nn.Module]:
 
 def _up(in_channels: int, out_channels: int) -> list[nn.Module]:
     """Doubles the resolution by a convolution at the coarse one and a reshuffle."""
-    return [SubPixel(in_channels, out_channels, normalised=True), nn.ReLU(inplace=True)]
+    return [
+        nn.Conv2d(in_channels, 4 * out_channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(4 * out_channels),
+        nn.PixelShuffle(2),
+        nn.ReLU(inplace=True),
+    ]
 
 
 class Inference(nn.Module):
@@ -97,7 +101,8 @@ class Generator(nn.Module):
             BasicBlock(4 * base, 4 * base),
             *_up(4 * base, 2 * base),
             *_up(2 * base, base),
-            SubPixel(base, 3),
+            nn.Conv2d(base, 12, 3, padding=1),
+            nn.PixelShuffle(2),
         )
         self.template = Template(height, width)
         initialise(self)
@@ -113,7 +118,7 @@ class Blend(nn.Module):
 
     def __init__(self, base: int) -> None:
         super().__init__()
-        last = SubPixel(base, 3, bias=False)
+        last = nn.Conv2d(base, 12, 3, padding=1, bias=False)
         # At half the size: at full size this alone took as long as all other nets together.
         self.body = ConvStack(
             nn.Conv2d(6, base, 3, stride=2, padding=1),
@@ -121,9 +126,10 @@ class Blend(nn.Module):
             nn.Conv2d(base, base, 3, padding=1),
             nn.ReLU(inplace=True),
             last,
+            nn.PixelShuffle(2),
         )
         initialise(self)
-        nn.init.zeros_(last.convolution.weight)
+        nn.init.zeros_(last.weight)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Returns [B, 3, H, W], not confined to [0, 1], from two pictures of that shape."""

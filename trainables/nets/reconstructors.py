@@ -22,7 +22,6 @@ from trainables.nets.decoders import (
 )
 from trainables.nets.entry import entry_norm
 from trainables.nets.layers import CodeSpec, ConvStack, conv_norm_relu, initialise
-from trainables.nets.sub_pixel import SubPixel
 
 Architecture = Literal["mirror", "unet_deep", "unet_shallow", "residual"]
 
@@ -91,7 +90,9 @@ class TwoPathDecoder(nn.Module):
         if len(spec.shape) == 1:
             entry.append(FromVector(spec.shape[0], channels, *cells))
         self.entry = ConvStack(*entry)
-        self.linear = SubPixel(channels, 3, stride, kernel=1, bias=False)
+        self.linear = ConvStack(
+            nn.Conv2d(channels, 3 * stride**2, 1, bias=False), nn.PixelShuffle(stride)
+        )
         folded = stride == 1 and height % 2 == 0 and width % 2 == 0
         fold = nn.PixelUnshuffle(2 if folded else 1)
         if folded:
@@ -103,13 +104,13 @@ class TwoPathDecoder(nn.Module):
             convolutions = 3 if architecture == "unet_deep" else 2
             maps = _unet(channels, stride, base, min(cells), convolutions)
         finest = min(stride, 2)
-        last = SubPixel(_channels_at(finest, base), 3, finest)
-        self.deep = ConvStack(fold, *maps, last)
+        last = nn.Conv2d(_channels_at(finest, base), 3 * finest**2, 3, padding=1)
+        self.deep = ConvStack(fold, *maps, last, nn.PixelShuffle(finest))
         self.image = ConvStack(Template(height, width), nn.Sigmoid())
         initialise(self)
         with torch.no_grad():
-            last.convolution.weight.mul_(LAST_SCALE)
-            nn.init.zeros_(self.linear.convolution.weight)
+            last.weight.mul_(LAST_SCALE)
+            nn.init.zeros_(self.linear[0].weight)  # type: ignore[arg-type]
 
     def forward(self, z: Tensor) -> Tensor:
         """Returns images [B, 3, height, width] in [0, 1]."""
