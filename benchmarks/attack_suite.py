@@ -40,7 +40,6 @@ from trainables.data.avatars import AvatarsSource
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_dataset
 from trainables.frozen import InLoop, save_network_encoder
-from trainables.memory import keep_freed_memory
 from trainables.nets.backbones import build_classifier, build_encoder, code_spec
 from trainables.nets.config import ModelConfig
 from trainables.nets.perceptual import build_perceptual
@@ -87,7 +86,6 @@ def data_of(options: argparse.Namespace) -> DataConfig:
 def run_ours(config: dict[str, Any]) -> Seconds:
     """Runs one attack trial to its end; seconds per attacker."""
     torch.set_num_threads(1)
-    keep_freed_memory()
     trial = AttackTrial(config)
     while not (report := trial.step())["done"]:
         pass

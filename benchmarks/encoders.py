@@ -247,6 +247,11 @@ def endings(rows: Sequence[Mapping[str, float]]) -> str:
     return ", ".join(f"{n} of {len(rows)} {status}" for status, n in counts.items() if n)
 
 
+def saturated(rows: Sequence[Mapping[str, float]]) -> str:
+    """How many of some encoders had only attackers that count, of how many."""
+    return f"{sum(int(row.get('saturated', 0)) for row in rows)}/{len(rows)}"
+
+
 def mean_and_spread(values: Sequence[float], digits: int = 3) -> str:
     """The mean and half the distance of the highest and the lowest; empty for no values."""
     if not values:

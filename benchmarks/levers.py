@@ -30,6 +30,7 @@ from benchmarks.encoders import (
     mean_and_spread,
     references,
     run_all,
+    saturated,
 )
 from benchmarks.machine import keep_table
 
@@ -167,9 +168,8 @@ def make_table(rows: dict[str, list[dict[str, float]]], defended: str) -> str:
             [mean_and_spread([values[k] for values in row if k in values]) for k in keys]
             for keys in (scores, codes)
         )
-        saturated = f"{sum(int(values.get('saturated', 0)) for values in row)}/{len(row)}"
         seconds = mean_and_spread([values["seconds"] for values in row], 0)
-        lines.append([name, *before, saturated, *after, endings(row), seconds])
+        lines.append([name, *before, saturated(row), *after, endings(row), seconds])
     return markdown(heads, lines)
 
 

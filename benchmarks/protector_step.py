@@ -40,7 +40,6 @@ from benchmarks.plain import ImageFiles, PlainObfuscator, PlainReconstruction, e
 from trainables.data.avatars import AvatarsSource
 from trainables.data.resident import Images
 from trainables.data.tasks import TaskBatches
-from trainables.memory import keep_freed_memory
 from trainables.nets.config import ModelConfig
 from trainables.nets.perceptual import PublicFeatures
 from trainables.precision import Precision, computed_in
@@ -261,7 +260,6 @@ def main() -> int:
     options = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    keep_freed_memory()  # which the plain rounds in the same process profit from too
     limits: dict[Precision, Limits] = {
         "fp32": measure_limits(device, torch.float32),
         "bf16": measure_limits(device, torch.bfloat16),

@@ -30,6 +30,7 @@ from benchmarks.encoders import (
     mean_and_spread,
     references,
     run_all,
+    saturated,
 )
 from benchmarks.machine import keep_table
 
@@ -128,7 +129,7 @@ def make_table(rows: dict[str, list[dict[str, float]]]) -> str:
                 _mean(row, "in_loop_attribute"),
                 _mean(row, "attribute"),
                 _points(undefended, row, "attribute"),
-                f"{sum(int(values.get('saturated', 0)) for values in row)}/{len(row)}",
+                saturated(row),
                 endings(row),
                 mean_and_spread([values["seconds"] for values in row], 0),
             ]

@@ -35,7 +35,6 @@ from benchmarks.plain import plainly
 from benchmarks.protector_step import Round, add_sizes, build, seconds_in_turns
 from trainables.data.tasks import TaskBatches
 from trainables.losses import discriminator_loss, pixel_loss
-from trainables.memory import KEPT_BYTES, LARGEST_KEPT, keep_freed_memory
 from trainables.nets.backbones import base_channels, build_encoder, code_spec
 from trainables.nets.config import ModelConfig
 from trainables.nets.decoders import build_decoder, build_discriminator
@@ -213,20 +212,6 @@ def encode_once(bench: Bench) -> Pair:
     return again, _attack(bench.decoder(), lambda: codes, images, bench.device)
 
 
-def kept_memory(bench: Bench) -> Pair:
-    """Freed memory stays with the process; without, as much as glibc keeps by itself in the end."""
-    run = bench.round(bench.protector())
-
-    def with_kept(kept: int) -> Round:
-        def step() -> None:
-            assert keep_freed_memory(kept)
-            run()
-
-        return step
-
-    return with_kept(2 * LARGEST_KEPT), with_kept(KEPT_BYTES)
-
-
 def one_discriminator_pass(bench: Bench) -> Pair:
     """A discriminator looks at real and rebuilt images in one pass."""
     _, images = bench.codes()
@@ -281,7 +266,6 @@ LEVERS: dict[str, Callable[[Bench], Pair]] = {
     "no loss read back per step": no_reading_back,
     "bfloat16": bfloat16,
     "torch.compile": compiled,
-    "freed memory kept": kept_memory,
     "codes computed once (attack step)": encode_once,
     "discriminator: one pass for real and rebuilt": one_discriminator_pass,
     "two decoders stacked (attack step)": stacked,

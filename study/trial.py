@@ -15,7 +15,6 @@ from ray import tune
 
 from study.folder import StudyFolder, read_json, write_json
 from trainables.checkpoint import write_text
-from trainables.memory import keep_freed_memory
 
 CHECKPOINT_SECONDS = 30.0
 """Time between a trial's own checkpoints."""
@@ -152,7 +151,6 @@ class StudyTrial(tune.Trainable):
     def _prepare(self) -> Trial:
         """Builds the trial; done in the first step, where an error is kept like any other."""
         torch.set_num_threads(int(self._trial_config["threads"]))
-        keep_freed_memory()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         trial = self._factory(self._trial_config)

@@ -53,7 +53,7 @@ def test_an_answer_that_follows_the_code_is_not_at_chance():
 
 @pytest.mark.parametrize(("encoder", "steps"), [("identity", 140), ("constant", 60)])
 def test_an_attack_at_chance_is_given_more_steps(encoder, steps, tmp_path, monkeypatch):
-    # One that is always at chance: what it is asked for is enough never to decay before.
+    # An improvement of 1.0 is never seen: only patience, and patience at chance, decide the end.
     monkeypatch.setattr(attack, "at_chance", lambda *_: True)
     times = {"evaluate_every": 10, "patience": 2, "min_steps": 40, "max_steps": 400,
              "chance_patience": 3, "lr": 1e-9, "min_delta": 1.0}  # fmt: skip
