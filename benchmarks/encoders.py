@@ -12,7 +12,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainables.precision import Precision
 
 REFERENCES = ("constant", "identity")
 AVATARS = {
@@ -48,6 +51,7 @@ class Encoder:
         model: Settings of the network.
         attack: Settings of the attack.
         protector: Settings of the protector; empty for a reference.
+        precision: What the networks are trained in, and their attackers.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Encoder:
     model: Mapping[str, Any]
     attack: Mapping[str, Any]
     protector: Mapping[str, Any]
+    precision: "Precision" = "fp32"
 
     def _settings(self) -> dict[str, Any]:
         """Everything the training's result depends on, defaults included."""
@@ -73,6 +78,7 @@ class Encoder:
             "data": DataConfig(**self.data).model_dump(mode="json"),
             "model": ModelConfig(**self.model).model_dump(mode="json"),
             "protector": protector,
+            **({} if self.precision == "fp32" else {"precision": self.precision}),
         }
 
     def folder(self, work: Path) -> Path:
@@ -171,6 +177,7 @@ def _protect(encoder: Encoder, folder: Path) -> dict[str, Any]:
         "model": dict(encoder.model),
         "protector": settings.model_dump(mode="json"),
         "seed": encoder.seed,
+        "precision": encoder.precision,
         "output": str(encoder.folder(folder)),
         "cache": str(folder / "cache"),
     }
@@ -195,6 +202,7 @@ def _attack(encoder: Encoder, reference: str, folder: Path) -> list[dict[str, An
         "output": str(encoder.folder(folder)),
         "cache": str(folder / "cache"),
         "in_loop": True,
+        "precision": encoder.precision,
     }
     results: list[dict[str, Any]] = _finish(AttackTrial(config))["results"]
     return results

@@ -5,8 +5,9 @@
     python benchmarks/study_overhead.py --trials 4000 --seconds 0   trials that only report
 
 Everything else is as in any study: Ray Tune, Optuna's storage, MLflow, checkpoints, the report.
-The first table sets its wall time against the trials' own seconds over the number of slots; the
-second says where the driver's seconds go, and how they grow from the first trials to the last.
+The first table sets its wall time, from the start of Python to the report, against the trials' own
+seconds over the number of slots; the second says where the driver's seconds go, and how they grow
+from the first trials to the last.
 """
 
 import argparse
@@ -16,15 +17,16 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
+import psutil
 from rich.console import Console
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from benchmarks.busy import Busy
 from benchmarks.encoders import markdown
 from benchmarks.machine import keep_table
 from study import launch
@@ -34,102 +36,11 @@ from study.loading import load_config
 from study.places import find_places
 from study.proposals import Proposals
 from study.sweep import max_concurrent, num_cores
-from trainables.checkpoint import load_state, save_state
 
-STEPS = 20
-"""Reports of each trial."""
-CHECKPOINT_VALUES = 3_000_000
-"""Floats in a trial's checkpoint: about a quarter-width ResNet with its decoder and optimisers."""
 STUDY = (
     "study.name=overhead", "data.num_images=400", "data.utility=Eyeglasses", "data.private=Hat",
     "attack.group=3",
 )  # fmt: skip
-
-
-class BusyTrial:
-    """Multiplies matrices for so many seconds, and reports what a trained one would."""
-
-    def __init__(self, config: Mapping[str, Any], seconds: float) -> None:
-        self.config, self.limit = config, seconds
-        self.done, self.seconds = 0, 0.0
-        self.matrix = torch.rand(256, 256)
-        self.state = torch.zeros(CHECKPOINT_VALUES if seconds else 1)
-
-    def step(self) -> dict[str, Any]:
-        """One of `STEPS`, or all at once where there is nothing to do."""
-        start = time.perf_counter()
-        while time.perf_counter() - start < self.limit / STEPS:
-            self.matrix @ self.matrix
-        self.done += 1 if self.limit else STEPS
-        self.seconds += time.perf_counter() - start
-        report = {"done": self.done >= STEPS, "progress": self.done / STEPS,
-                  "seconds": self.seconds, "train_step": self.done,
-                  "train/loss": 1 / self.done}  # fmt: skip
-        if report["done"]:
-            report |= self._trained() if self.config["kind"] == "protect" else self._attacked()
-        return report
-
-    def save(self, path: Path) -> None:
-        """As much as a trial writes."""
-        save_state({"done": self.done, "seconds": self.seconds, "state": self.state}, path)
-
-    def load(self, path: Path) -> None:
-        """Goes on."""
-        state = load_state(path)
-        self.done, self.seconds = state["done"], state["seconds"]
-
-    def _strength(self) -> float:
-        return float(self.config.get("protector", {}).get("lambda1", 0.0))
-
-    def _trained(self) -> dict[str, Any]:
-        output = Path(self.config["output"])
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "encoder.pt").write_text(json.dumps(self._strength()), encoding="utf-8")
-        utility = 0.9 / (1 + 0.01 * self._strength())
-        return {"status": "finished", "reason": "all rounds done", "rounds": STEPS,
-                "converged": True, "utility/mean_mcc": utility, "encoder_hash": "0" * 16,
-                "utility/mean_mcc_selection": utility}  # fmt: skip
-
-    def _attacked(self) -> dict[str, Any]:
-        scores = {"constant": 0.5, "identity": 0.9, "planted": 1.0}
-        encoder = str(self.config["encoder"])
-        score = scores.get(encoder)
-        if score is None:
-            weight = float(Path(encoder).read_text(encoding="utf-8"))
-            score = 0.5 + 0.3 / (1 + weight)
-        results = [self._result(one["name"], score) for one in self.config["attackers"]]
-        return {"status": "finished", "reason": "", "results": results}
-
-    def _result(self, name: str, score: float) -> dict[str, Any]:
-        of_attribute = name.startswith("attribute")
-        metrics = {"balanced_accuracy/Hat": score} if of_attribute else {"ssim": score}
-        return {
-            "attacker": name,
-            "kind": "attribute" if of_attribute else "reconstruction",
-            "seed": self.config["seed"],
-            "selection": score,
-            "test": score,
-            "saturated": True,
-            "steps": 1000,
-            "seconds": self.seconds,
-            "num_public": 64,
-            "metrics": metrics,
-            "curve": [[100 * i, score, 1e-3] for i in range(1, 31)],
-            "encoder_hash_before": "0",
-            "encoder_hash_after": "0",
-            "reconstructions": None,
-        }
-
-
-class Busy:
-    """The factory of busy trials; sent to the workers."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-
-    def __call__(self, config: Mapping[str, Any]) -> BusyTrial:
-        """Builds one."""
-        return BusyTrial(config, self.seconds)
 
 
 class Driver:
@@ -180,6 +91,7 @@ def main() -> int:
     parser.add_argument("--sampler", default="tpe", help="study.sampler (tpe)")
     options = parser.parse_args()
     driver = Driver()
+    driver.seconds["starting Python"] = time.time() - psutil.Process().create_time()
     driver.watch()
     with tempfile.TemporaryDirectory() as folder:
         # Of the trials a few are floors, ceilings and checks; each encoder is two.
@@ -192,7 +104,7 @@ def main() -> int:
         with log.open("w", encoding="utf-8") as file:
             start = time.perf_counter()
             code = run_study(config, places, Options(), Console(file=file), Busy(options.seconds))
-            wall = time.perf_counter() - start
+            wall = time.perf_counter() - start + driver.seconds["starting Python"]
         if code:
             print(log.read_text(encoding="utf-8"))
             return code
@@ -217,15 +129,16 @@ def _tables(driver: Driver, trials: list[dict[str, Any]], wall: float, slots: in
         [[str(count), str(slots), f"{wall:.1f}", f"{ideal:.1f}",
           f"{(wall - ideal) / wall:.1%} of the wall", f"{memory:.0f}"]],
     )  # fmt: skip
-    of_sweep = driver.seconds["sweep"] - driver.seconds["MLflow"] - driver.seconds["Optuna"] - ideal
+    of_sweep = driver.seconds["sweep"] - driver.seconds["Optuna"] - ideal
     parts = {
+        "starting Python": driver.seconds["starting Python"],
         "starting Ray": driver.seconds["starting Ray"],
-        "MLflow": driver.seconds["MLflow"],
         "Optuna": driver.seconds["Optuna"],
         "Tune, and waiting for it": of_sweep,
         "report": driver.seconds["report"],
     }
     parts["data, and the rest"] = wall - ideal - sum(parts.values())
+    parts["MLflow, beside the trials"] = driver.seconds["MLflow"]
     rows = [[name, f"{value:.1f}", f"{1000 * value / count:.0f}"] for name, value in parts.items()]
     split = markdown(["part of the driver", "s", "ms per trial"], rows)
     growth = (

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from analysis.__main__ import rebuild
 from analysis.addresses import masked
+from study.background import Background
 from study.checks import (
     DATA_FILE,
     check_inputs,
@@ -182,22 +183,27 @@ def _run_locked(
     if faces:
         journal.note("identity.json", faces)
     num_references = len(ReferenceScores(jobs, folder).waiting)
-    plan = make_plan(config, jobs, max_concurrent(config, cpus, gpus), num_references)
+    slots = max_concurrent(config, cpus, gpus)
+    plan = make_plan(config, jobs, slots, num_references)
     console.print(
         f"study {folder.name}: {plan.num_encoders} encoders, {plan.max_concurrent} trials at a "
         f"time, results in {folder.root}, MLflow at {masked(places.tracking)}",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
+    told = Background(journal)
     try:
         with Progress(plan, console) as progress:
             search = VerifiedSearch(
-                jobs, folder, proposals, Listeners(journal, progress), until(options.time_budget)
-            )
+                jobs, folder, proposals, Listeners(told, progress),
+                until(options.time_budget), slots,
+            )  # fmt: skip
             run_sweep(config, search, factory)
+        told.drain()
     except Exception as error:
         # First of all what happened: MLflow itself may be what does not answer.
         _report_error(error, config, folder, console)
         with suppress(Exception), impatient():
+            told.end()
             journal.set_status("failed")
             journal.close("FAILED")
         return 1

@@ -15,14 +15,8 @@ import argparse
 import re
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from analysis.addresses import masked
-from study.dry_run import print_plan
 from study.errors import ConfigError
-from study.launch import Options, run_study
-from study.loading import list_recipes, load_config
-from study.places import find_places
 
 EPILOG = """\
 A value that a recipe or a key=value word gives is fixed. A searched value that is not given is
@@ -48,6 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     parser = _parser()
     options = parser.parse_intermixed_args(arguments)
+    # Imported here: help must not wait for all that trains networks.
+    from rich.console import Console
+
+    from study.dry_run import print_plan
+    from study.launch import Options, run_study
+    from study.loading import list_recipes, load_config
+    from study.places import find_places
+
     if options.list:
         recipes = list_recipes()
         for name, line in recipes.items():

@@ -43,6 +43,7 @@ class VerifiedSearch(Searcher):
         proposals: Optuna's side.
         listener: Is told of everything that happens.
         may_start: Whether new encoders may still be started; asked before each.
+        slots: Trials that Tune runs at a time.
         patience: Seconds to wait for the result of a trial that says it has ended.
 
     Attributes:
@@ -58,6 +59,7 @@ class VerifiedSearch(Searcher):
         proposals: Proposals,
         listener: Listener,
         may_start: Callable[[], bool] = lambda: True,
+        slots: int = 1,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         super().__init__()
@@ -68,6 +70,7 @@ class VerifiedSearch(Searcher):
         self._proposals = proposals
         self._listener = listener
         self._may_start = may_start
+        self._slots = slots
         self._patience = patience
         self._running: dict[str, Job] = {}
         self._attacks: deque[Job] = deque()
@@ -224,24 +227,36 @@ class VerifiedSearch(Searcher):
         return record
 
     def _next_job(self) -> Job | None:
-        """What to do next: attacks teach Optuna soonest, then references, then new encoders."""
+        """What to do next: attacks teach Optuna soonest, then references, then new encoders.
+
+        The last encoders go first, or most slots would stand empty while one is trained and only
+        then attacked.
+        """
         while True:
-            if self._attacks:
+            may_start = not self._broken_references and self._may_start()
+            if self._attacks and not (may_start and self._are_last()):
                 job = self._attacks.popleft()
             elif self._references.waiting:
                 job = self._references.waiting.popleft()
-            elif self._broken_references or not self._may_start():
-                return None
-            elif self._encoders:
+            elif may_start and self._encoders:
                 job = self._encoders.popleft()
-            elif self._propose():
+            elif may_start and self._propose():
                 continue
+            elif self._attacks:
+                job = self._attacks.popleft()
             else:
                 return None
             stored = read_json(self._folder.trial(job.key))
             if stored is None:
                 return job
             self._absorb(job, stored)
+
+    def _are_last(self) -> bool:
+        """Whether few encoders are left to start: half as many as there are slots."""
+        left = len(self._encoders)
+        if not self._exhausted:
+            left += max(0, self._jobs.config.study.num_encoders - self._ledger.num_started)
+        return 0 < left <= self._slots // 2
 
     def _propose(self) -> bool:
         """Asks Optuna for one more encoder; False if there are enough or no new ones."""

@@ -216,7 +216,7 @@ def test_ctrl_c_before_the_study_is_one_line(capsys, monkeypatch) -> None:
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("study.run.load_config", interrupt)
+    monkeypatch.setattr("study.loading.load_config", interrupt)
     assert main([]) == 1
     assert capsys.readouterr().err == "stopped before anything was started\n"
 

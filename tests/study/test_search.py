@@ -36,6 +36,35 @@ def test_attacks_come_before_references_before_new_encoders(make_bench) -> None:
     assert bench.search.suggest("more") == Searcher.FINISHED
 
 
+@pytest.mark.parametrize(
+    ("slots", "kinds"), [(1, "protect attack protect attack"), (2, "protect protect attack attack")]
+)
+def test_the_last_encoders_are_trained_before_others_are_attacked(
+    make_bench, slots: int, kinds: str
+) -> None:
+    bench = make_bench("attack.group=3")
+    bench.search._slots = slots
+    order = Driver(bench).run()
+    assert len(order) == 4 + 5 * 2
+    assert [line.split()[0] for line in order[-4:]] == kinds.split()
+    assert bench.search.finished
+
+
+def test_when_time_is_up_before_the_last_encoder_the_others_are_attacked(make_bench) -> None:
+    bench = make_bench("attack.group=3")
+    bench.search._slots = 2
+    driver = Driver(bench)
+    while len(driver.order) < 11:
+        taken = driver.take()
+        driver.order.append(bench.search.running[0].kind)
+        driver.finish(*taken)
+    assert driver.order[-1] == "protect"
+    bench.search._may_start = lambda: False
+    assert [line.split()[0] for line in driver.run()[11:]] == ["attack"]
+    assert bench.search.num_not_started == 0
+    assert bench.search.finished
+
+
 def test_while_something_runs_the_search_is_asked_again_later(make_bench) -> None:
     driver = Driver(make_bench("study.num_encoders=1", "study.baselines=[]"))
     taken = [driver.take() for _ in range(6)]
