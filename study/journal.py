@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.figures import reconstruction_grid, render
 from analysis.pareto import hypervolume
 from study.config import StudyConfig
 from study.folder import StudyFolder
@@ -266,6 +265,9 @@ class Journal:
         rows = [(label, path) for label, path in rows if path.is_file()]
         if len(rows) < 2:
             return
+        # Loaded while trials run: what draws takes seconds.
+        from analysis.figures import reconstruction_grid, render
+
         for _, path in rows:
             self._runs.file(run, path)
         with tempfile.TemporaryDirectory() as temporary:

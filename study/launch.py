@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from analysis.__main__ import rebuild
 from analysis.addresses import masked
 from study.background import Background
 from study.checks import (
@@ -294,6 +293,8 @@ def _conclude(search: VerifiedSearch, journal: Journal, places: Places, console:
         if health is not None:
             journal.note("health.json", health.dump())
         journal.set_status("finished")
+        from analysis.__main__ import rebuild  # it draws: not to be loaded before trials run
+
         report, summary = rebuild(folder.name, folder.results, places.tracking)
         write_json(json.loads(json.dumps(summary)), folder.root / "summary.json")
         for path in (

@@ -116,3 +116,14 @@ def test_the_core_runs_without_ray_optuna_and_mlflow(tmp_path):
     """An encoder is trained and attacked where none of the three can be imported."""
     command = [sys.executable, "-c", CORE_ALONE, str(tmp_path)]
     subprocess.run(command, check=True, cwd=ROOT, timeout=120)
+
+
+def test_a_driver_does_not_load_what_it_never_uses():
+    """Each takes seconds, and `--dry-run` and every start of a study would wait for them."""
+    unused = ("torchvision", "torchmetrics", "matplotlib")
+    code = (
+        f"import sys, study.dry_run, study.launch; print([m for m in {unused} if m in sys.modules])"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"

@@ -10,8 +10,6 @@ import torch
 import torch.nn.functional as F
 from pytorch_msssim import ssim as _ssim
 from torch import Tensor
-from torchmetrics.functional.classification import binary_auroc
-from torchmetrics.functional.image import peak_signal_noise_ratio
 
 SSIM_WINDOW = 11
 """Side of SSIM's Gaussian window in pixels, its published value."""
@@ -108,6 +106,9 @@ def _ssim_parts(x: Tensor, y: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
 
 def psnr(reconstruction: Tensor, image: Tensor) -> Tensor:
     """Peak signal-to-noise ratio of each image in dB, [B], from each image's own MSE."""
+    # Imported here and below: it takes seconds, which a driver that scores nothing need not wait.
+    from torchmetrics.functional.image import peak_signal_noise_ratio
+
     values: Tensor = peak_signal_noise_ratio(
         reconstruction, image, data_range=1.0, dim=(1, 2, 3), reduction="none"
     )
@@ -216,6 +217,8 @@ def balanced_accuracy_error(
 
 def auc(logits: Tensor, labels: Tensor) -> Tensor:
     """Area under the ROC curve per attribute, [A]; 0.5 where a class has no members."""
+    from torchmetrics.functional.classification import binary_auroc
+
     values = []
     for column in range(labels.shape[1]):
         target = labels[:, column].long()

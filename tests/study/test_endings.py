@@ -81,7 +81,7 @@ def study(tmp_path: Path, monkeypatch) -> Study:
 def no_report(monkeypatch) -> None:
     """Leaves out the report, which takes most of the time."""
     summary = {"num_verified": 2, "frontier_size": 1}
-    monkeypatch.setattr(launch, "rebuild", lambda *_: (Path("report.html"), summary))
+    monkeypatch.setattr("analysis.__main__.rebuild", lambda *_: (Path("report.html"), summary))
 
 
 @pytest.mark.usefixtures("no_report")
@@ -193,7 +193,7 @@ def test_without_a_report_the_command_that_makes_it_is_named(study: Study, monke
     def fail(*_: Any) -> None:
         raise AnalysisError("no such study")
 
-    monkeypatch.setattr(launch, "rebuild", fail)
+    monkeypatch.setattr("analysis.__main__.rebuild", fail)
     code, text = study.run()
     assert code == 1
     assert "all trials are done" in text

@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
 from trainables.attackers.base import Attacker, AttackerConfig, Features, Kind, Target
 from trainables.encodings import CodeBatch
+from trainables.nets.blocks import resnet_block
 from trainables.nets.layers import CodeSpec, ConvStack, conv_norm_relu, initialise
 from trainables.scores import NotFiniteError, Scores, error_of_mean
 
@@ -110,7 +110,7 @@ def build_regressor(spec: CodeSpec, channels: int, hidden: int, num_outputs: int
         parts += conv_norm_relu(current, channels)
     regressor = ConvStack(
         *parts,
-        BasicBlock(channels, channels),
+        resnet_block(channels, channels),
         nn.Flatten(),
         nn.Dropout(DROPOUT),
         *_hidden_layer(channels * height * width, hidden),

@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
-from torchmetrics.functional.image import total_variation
 
 from trainables.attackers.base import AttackerConfig, Kind, Reconstructor, Target
 from trainables.encodings import CodeBatch
@@ -65,6 +64,8 @@ def optimisation_loss(found: Tensor, codes: Tensor, images: Tensor, tv_weight: f
         tv_weight: w.
     """
     distance = (found - codes).square().flatten(1).mean(dim=1)
+    from torchmetrics.functional.image import total_variation
+
     variation: Tensor = total_variation(images, reduction="none")
     return distance + tv_weight * variation / images[0].numel()
 

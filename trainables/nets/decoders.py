@@ -13,8 +13,8 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
+from trainables.nets.blocks import resnet_block
 from trainables.nets.config import CUT_POINTS
 from trainables.nets.entry import moving_entry_norm
 from trainables.nets.layers import CodeSpec, ConvStack, conv_norm_relu, initialise
@@ -79,8 +79,7 @@ def residual_block(in_channels: int, out_channels: int) -> nn.Module:
         skip = nn.Sequential(
             nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)
         )
-    block: nn.Module = BasicBlock(in_channels, out_channels, downsample=skip)
-    return block
+    return resnet_block(in_channels, out_channels, downsample=skip)
 
 
 def build_decoder(

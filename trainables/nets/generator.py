@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
+from trainables.nets.blocks import resnet_block
 from trainables.nets.decoders import FromVector, Template
 from trainables.nets.layers import CodeSpec, ConvStack, conv_norm_relu, initialise
 
@@ -98,7 +98,7 @@ class Generator(nn.Module):
         self.size = (height, width)
         self.body = ConvStack(
             *conv_norm_relu(channels, 4 * base),
-            BasicBlock(4 * base, 4 * base),
+            resnet_block(4 * base, 4 * base),
             *_up(4 * base, 2 * base),
             *_up(2 * base, base),
             nn.Conv2d(base, 12, 3, padding=1),
@@ -180,7 +180,7 @@ def build_mapper(spec: CodeSpec, shape: tuple[int, int, int], base: int) -> nn.M
             parts += _up(current, wide)
             current, height = wide, 2 * height
         parts.append(_ToGrid(rows, columns))
-    parts += [BasicBlock(wide, wide), nn.Conv2d(wide, channels, 1)]
+    parts += [resnet_block(wide, wide), nn.Conv2d(wide, channels, 1)]
     mapper = ConvStack(*parts)
     initialise(mapper)
     return mapper.to(memory_format=torch.channels_last)

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 from torch import Tensor, nn
-from torchvision.models import vgg16
 
 from trainables.checkpoint import load_state, save_state
 from trainables.data.batches import RandomBatches
@@ -73,7 +72,7 @@ class Vgg16Features(nn.Module):
     def __init__(self, weights: Path) -> None:
         super().__init__()
         state = _vgg16_state(weights)
-        self.features = vgg16(weights=None).features
+        self.features = _vgg16_features()
         self.features.load_state_dict(state)
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
@@ -98,7 +97,7 @@ def check_vgg16_weights(weights: Path) -> None:
     """
     state = _vgg16_state(weights)
     with torch.device("meta"):
-        wanted = vgg16(weights=None).features.state_dict()
+        wanted = _vgg16_features().state_dict()
     for name, value in wanted.items():
         found = getattr(state.get(name), "shape", None)
         if found != value.shape:
@@ -107,6 +106,13 @@ def check_vgg16_weights(weights: Path) -> None:
                 f"'features.{name}' must have shape {list(value.shape)}, "
                 f"got {'nothing' if found is None else list(found)}"
             )
+
+
+def _vgg16_features() -> nn.Sequential:
+    from torchvision.models import vgg16  # as `blocks.py` does: no sooner than a net is built
+
+    features: nn.Sequential = vgg16(weights=None).features
+    return features
 
 
 def _vgg16_state(weights: Path) -> dict[str, Tensor]:

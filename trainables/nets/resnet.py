@@ -5,8 +5,8 @@ counts and these nets take a width multiplier. At width 1 the parts have torchvi
 """
 
 from torch import nn
-from torchvision.models.resnet import BasicBlock, Bottleneck
 
+from trainables.nets.blocks import EXPANSION, Block, resnet_block
 from trainables.nets.config import CUT_POINTS, STRIDES, CutPoint, ModelConfig
 from trainables.nets.layers import (
     IMAGE,
@@ -20,9 +20,9 @@ from trainables.nets.layers import (
     no_such_cut,
 )
 
-_LAYERS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] = {
-    "resnet18": (BasicBlock, (2, 2, 2, 2)),
-    "resnet50": (Bottleneck, (3, 4, 6, 3)),
+_LAYERS: dict[str, tuple[Block, tuple[int, ...]]] = {
+    "resnet18": ("basic", (2, 2, 2, 2)),
+    "resnet50": ("bottleneck", (3, 4, 6, 3)),
 }
 
 
@@ -36,28 +36,28 @@ def _stem(out_channels: int) -> nn.Module:
 
 
 def _layer(
-    block: type[BasicBlock] | type[Bottleneck],
+    block: Block,
     in_channels: int,
     planes: int,
     count: int,
     stride: int,
 ) -> nn.Module:
-    out_channels = planes * block.expansion
+    out_channels = planes * EXPANSION[block]
     downsample = None
     if stride != 1 or in_channels != out_channels:
         downsample = nn.Sequential(
             nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False),
             nn.BatchNorm2d(out_channels),
         )
-    blocks = [block(in_channels, planes, stride, downsample)]
-    blocks += [block(out_channels, planes) for _ in range(count - 1)]
+    blocks = [resnet_block(in_channels, planes, stride, downsample, block)]
+    blocks += [resnet_block(out_channels, planes, block=block) for _ in range(count - 1)]
     return ConvStack(*blocks)
 
 
 def stage_channels(config: ModelConfig) -> dict[CutPoint, int]:
     """Returns the channels (or features) that leave each cut point."""
     base = base_channels(config)
-    expansion = _LAYERS[config.backbone][0].expansion
+    expansion = EXPANSION[_LAYERS[config.backbone][0]]
     return {
         "conv1": base,
         "conv2": base * expansion,
