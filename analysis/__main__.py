@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.drawing import save_figure
+from analysis.drawing import render, save_figure
 from analysis.load import AnalysisError, StudyTables, load_study
 from analysis.pictures import comparison, draw_comparison
 from analysis.report import draw_figures, write_report
@@ -40,10 +40,11 @@ def rebuild(study: str, results_dir: Path, tracking_uri: str) -> tuple[Path, dic
     pictures = comparison(tables)
     if pictures:
         save_figure(draw_comparison(pictures), out_dir / "figures", "reconstructions")
+    drawn = {name: render(figure, "svg") for name, figure in figures.items()}
     for name, figure in figures.items():
         if not name.endswith("-narrow"):
-            save_figure(figure, out_dir / "figures", name)
-    return write_report(tables, out_dir, figures), summary(tables)
+            save_figure(figure, out_dir / "figures", name, drawn[name])
+    return write_report(tables, out_dir, drawn), summary(tables)
 
 
 def _copy_config(tables: StudyTables, out_dir: Path) -> None:

@@ -86,13 +86,20 @@ def render(figure: Figure, form: str) -> bytes:
     return buffer.getvalue()
 
 
-def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Writes `name.png` and `name.svg` to a folder, which is made if it is not there."""
+def save_figure(figure: Figure, folder: Path, name: str, svg: bytes | None = None) -> list[Path]:
+    """Writes `name.png` and `name.svg` to a folder, which is made if it is not there.
+
+    Args:
+        figure: What to write.
+        folder: Where to.
+        name: Without an ending.
+        svg: The figure as `render` made it, if it was called already.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for form in ("png", "svg"):
+    for form, drawn in (("png", None), ("svg", svg)):
         path = folder / f"{name}.{form}"
-        path.write_bytes(render(figure, form))
+        path.write_bytes(drawn or render(figure, form))
         paths.append(path)
     return paths
 

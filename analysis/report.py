@@ -85,19 +85,20 @@ def draw_figures(tables: StudyTables) -> dict[str, Figure]:
 
 
 def write_report(
-    tables: StudyTables, out_dir: Path, figures: Mapping[str, Figure] | None = None
+    tables: StudyTables, out_dir: Path, drawn: Mapping[str, bytes] | None = None
 ) -> Path:
     """Writes `report.html`.
 
     Args:
         tables: The study; whatever part of it is missing is left out or said to be missing.
         out_dir: Folder to write to; made if it is not there.
-        figures: What `draw_figures` gave, if it was called already.
+        drawn: What `draw_figures` gave, as SVG files, if they are made already.
 
     Returns:
         Path of the page.
     """
-    figures = draw_figures(tables) if figures is None else figures
+    if drawn is None:
+        drawn = {name: render(figure, "svg") for name, figure in draw_figures(tables).items()}
     script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -112,8 +113,7 @@ def write_report(
         asked=narrative.asked(tables),
         answered=narrative.answered(tables, facts),
         how_sure=narrative.how_sure(tables, facts),
-        figures={name: _data_uri(render(figure, "svg"), "svg+xml") for name, figure in
-                 figures.items()},
+        figures={name: _data_uri(svg, "svg+xml") for name, svg in drawn.items()},
         encoder_table=report_tables.encoder_table(tables),
         method_table=method_tables.method_table(tables),
         collapsed_table=method_tables.collapsed_table(tables),

@@ -3,10 +3,12 @@
     python benchmarks/attack_suite.py                          ResNet-18 at a quarter, 48 pixels
     python benchmarks/attack_suite.py --width 1 --image-size 64 --cut conv1 conv3
 
-Both train the same nets for the same number of steps and score them once at the end, in turns
-(A-B-A-B), so that a busy machine slows both. Ours are attack trials as a study runs them, one
-process and one thread per core; the plain ones (`benchmarks/plain_attacks.py`) go one after the
-other with all cores and as many loading processes. Making the files and the store is not counted.
+All train the same nets for the same number of steps and score them once at the end, in turns
+(A-B-C-A-B-C), so that a busy machine slows all. Ours are attack trials as a study runs them, one
+process and one thread per core, in both precisions; the plain ones (`benchmarks/plain_attacks.py`)
+go one after the other with all cores and as many loading processes. Making the files and the store
+is not counted. The last lines say how long the counted operations would take at the machine's best
+rate of convolution.
 """
 
 import argparse
@@ -16,7 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -26,10 +28,12 @@ import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.flop_counter import FlopCounterMode
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.encoders import markdown
+from benchmarks.limits import measure_limits
 from benchmarks.machine import keep_table
 from benchmarks.plain import ImageFiles, Labelled, endless, write_files
 from benchmarks.plain_attacks import plain_attack
@@ -43,6 +47,7 @@ from trainables.frozen import InLoop, save_network_encoder
 from trainables.nets.backbones import build_classifier, build_encoder, code_spec
 from trainables.nets.config import ModelConfig
 from trainables.nets.perceptual import build_perceptual
+from trainables.precision import Precision
 from trainables.seeding import derive_seed
 
 SOURCE_SIZE = (218, 178)
@@ -54,11 +59,17 @@ ATTACKERS = (
 )  # fmt: skip
 """Those of suite `standard` that need no identity model, the slowest first."""
 
+DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 Seconds = dict[str, float]
 
 
 def trial_config(
-    attackers: Sequence[str], encoder: Path, work: Path, options: argparse.Namespace, cut: str
+    attackers: Sequence[str],
+    encoder: Path,
+    work: Path,
+    options: argparse.Namespace,
+    cut: str,
+    precision: Precision = "fp32",
 ) -> dict[str, Any]:
     """An attack trial that takes `--steps` steps per attacker and looks at them once."""
     rule = {"evaluate_every": options.steps, "min_steps": options.steps, "max_steps": options.steps}
@@ -69,6 +80,7 @@ def trial_config(
         "attack": {"lr": RATE, "batch_size": options.batch_size, **rule},
         "data": data_of(options).model_dump(mode="json"),
         "model": model.model_dump(mode="json"),
+        "precision": precision,
         "seed": 0,
         "output": str(work / "attacks"),
         "cache": str(work / "cache"),
@@ -93,12 +105,17 @@ def run_ours(config: dict[str, Any]) -> Seconds:
 
 
 def ours(
-    pool: ProcessPoolExecutor, encoder: Path, work: Path, options: argparse.Namespace, cut: str
+    pool: ProcessPoolExecutor,
+    encoder: Path,
+    work: Path,
+    options: argparse.Namespace,
+    cut: str,
+    precision: Precision,
 ) -> Seconds:
     """All attackers, as many trials at a time as there are cores; `""` has the seconds of all."""
     start = time.perf_counter()
     groups = [ATTACKERS[i : i + options.group] for i in range(0, len(ATTACKERS), options.group)]
-    configs = [trial_config(group, encoder, work, options, cut) for group in groups]
+    configs = [trial_config(group, encoder, work, options, cut, precision) for group in groups]
     seconds: Seconds = {}
     for own in pool.map(run_ours, configs):
         seconds |= own
@@ -135,6 +152,20 @@ def plain(
             attack.evaluate(_once(Subset(files, dataset.rows(split).tolist()), options.processes))
         seconds[name] = time.perf_counter() - start
     return {**seconds, "": sum(seconds.values())}
+
+
+def operations(encoder: Path, work: Path, options: argparse.Namespace, cut: str) -> float:
+    """Operations of one step of all attackers, codes given."""
+    count = 0.0
+    for name in ATTACKERS:
+        trial = AttackTrial(trial_config([name], encoder, work, options, cut))
+        assert trial.attacker is not None
+        rows = trial.dataset.rows("public")[: options.batch_size]
+        batch = trial.encodings.public_batch(rows, np.zeros(len(rows), dtype=bool), None, False)
+        with FlopCounterMode(display=False) as counter:
+            trial.attacker.train_step(batch)
+        count += counter.get_total_flops()
+    return count
 
 
 def target_of(trial: AttackTrial) -> Target:
@@ -193,6 +224,9 @@ def main() -> int:
     options = parser.parse_args()
     spawn = multiprocessing.get_context("spawn")
     texts = []
+    torch.set_num_threads(options.processes)
+    cpu = torch.device("cpu")
+    rates = {p: measure_limits(cpu, dtype).convolution for p, dtype in DTYPES.items()}
     with (
         tempfile.TemporaryDirectory() as folder,
         ProcessPoolExecutor(options.processes, mp_context=spawn) as pool,
@@ -203,14 +237,19 @@ def main() -> int:
             path, network = make_encoder(work, options, cut)
             # Not counted: starts the processes, and trains `g` once, which a study keeps.
             short = argparse.Namespace(**{**vars(options), "steps": 2})
-            ours(pool, path, work, short, cut)
+            for precision in DTYPES:
+                ours(pool, path, work, short, cut, precision)
             turns = []
             for turn in range(options.repetitions):
-                turns.append((plain(network, path, work, options, cut),
-                              ours(pool, path, work, options, cut)))  # fmt: skip
-                print(f"{cut}, turn {turn + 1}: plain {turns[-1][0]['']:.0f} s, "
-                      f"ours {turns[-1][1]['']:.0f} s", flush=True)  # fmt: skip
-            texts.append(f"### cut at {cut}\n\n{_table(turns, options)}")
+                each = [plain(network, path, work, options, cut)]
+                each += [ours(pool, path, work, options, cut, precision) for precision in DTYPES]
+                turns.append(each)
+                named = zip(("plain", *DTYPES), each, strict=True)
+                told = ", ".join(f"{name} {seconds['']:.0f} s" for name, seconds in named)
+                print(f"{cut}, turn {turn + 1}: {told}", flush=True)
+            counted = options.steps * operations(path, work, options, cut)
+            parts = [f"### cut at {cut}", _table(turns, options), _limit(counted, rates)]
+            texts.append("\n\n".join(parts))
     text = "\n\n".join(texts)
     print(text)
     command = f"python benchmarks/attack_suite.py {' '.join(sys.argv[1:])}".strip()
@@ -219,22 +258,36 @@ def main() -> int:
     return 0
 
 
-def _table(turns: Sequence[tuple[Seconds, Seconds]], options: argparse.Namespace) -> str:
+def _table(turns: Sequence[Sequence[Seconds]], options: argparse.Namespace) -> str:
     rows = []
     for name in (*ATTACKERS, ""):
-        each = np.array([(theirs[name], own[name]) for theirs, own in turns])
-        ratios = each[:, 0] / each[:, 1]
-        rows.append([
-            f"`{name}`" if name else "all eight, start to end",
-            *(f"{statistics.median(column):.1f}" for column in each.T.tolist()),
-            f"{statistics.median(ratios.tolist()):.1f} ({ratios.min():.1f} to {ratios.max():.1f})",
-        ])  # fmt: skip
-    heads = ["attacker", "plain, s (all cores)", "ours, s (one core)", "ratio"]
+        each = np.array([[seconds[name] for seconds in turn] for turn in turns])
+        cells = [f"{statistics.median(each[:, 0].tolist()):.1f}"]
+        for own in each.T[1:]:
+            ratios = each[:, 0] / own
+            middle = statistics.median(ratios.tolist())
+            cells += [
+                f"{statistics.median(own.tolist()):.1f}",
+                f"{middle:.1f} ({ratios.min():.1f} to {ratios.max():.1f})",
+            ]
+        rows.append([f"`{name}`" if name else "all eight, start to end", *cells])
+    heads = ["attacker", "plain, s (all cores)"]
+    for precision in DTYPES:
+        heads += [f"ours in {precision}, s (one core)", "ratio"]
     return (
         f"{markdown(heads, rows)}\n\n{options.steps} steps of {options.batch_size} images each and "
         f"one look at {NUM_IMAGES // 5} images; ours {options.processes} trials at a time, of "
         f"{options.group} attackers, encoding included in the last row."
     )
+
+
+def _limit(counted: float, rates: Mapping[Precision, float]) -> str:
+    """What the counted operations would take if all were convolutions of the best size."""
+    least = " and ".join(
+        f"{counted / rate:.1f} s in {precision} ({rate / 1e9:.0f} Gflop/s)"
+        for precision, rate in rates.items()
+    )
+    return f"The {counted / 1e12:.1f} Tflop of these steps take at least {least} on all cores."
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """From a checked configuration to a finished study: open, prepare, run, conclude."""
 
+import importlib
 import json
 import logging
+import threading
 import time
 import traceback
 import warnings
@@ -50,6 +52,9 @@ from trainables.attackers.suite import SUITE_VERSION
 from trainables.checkpoint import write_text
 from trainables.data.dataset import Dataset, load_dataset
 from trainables.data.source import DataError
+
+LOAD_AFTER = 30.0
+"""Seconds after which the report's libraries are loaded: by then the trials' own are."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +195,7 @@ def _run_locked(
         highlight=False, soft_wrap=True,
     )  # fmt: skip
     told = Background(journal)
+    drawing = _load_what_draws()
     try:
         with Progress(plan, console) as progress:
             search = VerifiedSearch(
@@ -206,12 +212,22 @@ def _run_locked(
             journal.set_status("failed")
             journal.close("FAILED")
         return 1
+    finally:
+        drawing.cancel()
     if not search.finished:
         console.print(f"stopped; {_go_on(config)}", markup=False, soft_wrap=True)
         with suppress(Exception), impatient():
             journal.close("KILLED")
         return 1
     return _conclude(search, journal, places, console)
+
+
+def _load_what_draws() -> threading.Timer:
+    """Loads the report's libraries while trials run; it takes seconds."""
+    loading = threading.Timer(LOAD_AFTER, importlib.import_module, ("analysis.__main__",))
+    loading.daemon = True
+    loading.start()
+    return loading
 
 
 def make_plan(
