@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from study.checkpoints import Checkpoints
 from trainables.checkpoint import write_text
 
 LOOK_SECONDS = 0.2
@@ -57,9 +58,9 @@ class StudyFolder:
         """Folder of one encoder: its weights and its reconstructions."""
         return self.root / "encoders" / encoder_id
 
-    def checkpoint(self, key: str) -> Path:
+    def checkpoints(self, key: str) -> Checkpoints:
         """Where a trial that is not finished goes on from."""
-        return self.root / "checkpoints" / f"{key}.pt"
+        return Checkpoints(self.root / "checkpoints", key)
 
     def trial(self, key: str) -> Path:
         """The final result of a trial."""

@@ -112,7 +112,7 @@ class StudyTrial(tune.Trainable):
             result = self._trial.step()
             if result["done"]:
                 write_json(result, self._folder.trial(self._key))
-                self._folder.checkpoint(self._key).unlink(missing_ok=True)
+                self._folder.checkpoints(self._key).clear()
                 self._folder.error(self._key).unlink(missing_ok=True)
                 self._finished, self._trial = result, None
             elif time.monotonic() - self._saved > self._checkpoint_seconds:
@@ -153,24 +153,30 @@ class StudyTrial(tune.Trainable):
         torch.set_num_threads(int(self._trial_config["threads"]))
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        trial = self._factory(self._trial_config)
-        checkpoint = self._folder.checkpoint(self._key)
-        if not checkpoint.is_file():
-            return trial
-        try:
-            trial.load(checkpoint)
-        except (MemoryError, torch.OutOfMemoryError):  # says nothing about the file
-            raise
-        except Exception as error:
-            text = (str(error).strip() or "no message").splitlines()[0]
-            self._note = f"its checkpoint was damaged ({text}): it started over"
-            checkpoint.unlink(missing_ok=True)
-            trial = self._factory(self._trial_config)  # the first may be half restored
+        checkpoints = self._folder.checkpoints(self._key)
+        trial, damage = self._factory(self._trial_config), ""
+        for path in checkpoints.all():
+            try:
+                if not checkpoints.is_intact(path):
+                    raise ValueError("its content is not what was written")
+                trial.load(path)
+            except (MemoryError, torch.OutOfMemoryError):  # says nothing about the file
+                raise
+            except Exception as error:
+                damage = (str(error).strip() or "no message").splitlines()[0]
+                path.unlink(missing_ok=True)
+                trial = self._factory(self._trial_config)  # the first may be half restored
+            else:
+                if damage:
+                    self._note = f"its checkpoint was damaged ({damage}): the one before was used"
+                return trial
+        if damage:
+            self._note = f"its checkpoints were damaged ({damage}): it started over"
         return trial
 
     def _save(self) -> None:
         assert self._trial is not None
-        self._trial.save(self._folder.checkpoint(self._key))
+        self._folder.checkpoints(self._key).save(self._trial.save)
         self._saved = time.monotonic()
 
     @staticmethod

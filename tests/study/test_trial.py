@@ -1,14 +1,17 @@
 """The Tune trainable without Tune: checkpoints, results, errors, and one actor for many trials."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from study.checkpoints import Checkpoints
 from study.folder import StudyFolder
 from study.trial import StudyTrial
 from tests.study.study_fakes import FakeProtect, fake_trial
+from trainables.checkpoint import load_state, save_state
 
 
 class LocalTrial(StudyTrial):
@@ -34,13 +37,13 @@ def test_a_trial_leaves_its_result_and_no_checkpoint(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path, "s")
     trial = LocalTrial(job(tmp_path, "a"))
     assert not trial.train()["done"]
-    assert folder.checkpoint("a").is_file()
+    assert folder.checkpoints("a").all()
     trial.train()
     last = trial.train()
     assert last["done"]
     assert last["utility/mean_mcc"] == pytest.approx(0.9 / 1.01)
     assert json.loads(folder.trial("a").read_text())["status"] == "finished"
-    assert not folder.checkpoint("a").exists()
+    assert not list((folder.root / "checkpoints").iterdir())
 
 
 def test_a_killed_trial_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -52,18 +55,75 @@ def test_a_killed_trial_goes_on_where_it_was(tmp_path: Path) -> None:
     assert (result["train_step"], result["done"]) == (3, True)
 
 
-def test_a_damaged_checkpoint_is_dropped_and_the_trial_starts_over(tmp_path: Path) -> None:
-    path = StudyFolder(tmp_path, "s").checkpoint("a")
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"half a checkpoint")
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit, truncate])
+def test_a_damaged_checkpoint_is_dropped_and_the_one_before_it_is_used(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    first = LocalTrial(job(tmp_path, "a"))
+    first.train()
+    first.train()
+    checkpoints = StudyFolder(tmp_path, "s").checkpoints("a")
+    newest, _ = checkpoints.all()
+    damage(newest)
+    second = LocalTrial(job(tmp_path, "a"))
+    second._checkpoint_seconds = 1e9
+    result = second.train()
+    assert result["train_step"] == 2
+    assert "the one before was used" in result["note"]
+    assert newest not in checkpoints.all()
+    assert "note" not in second.train()
+
+
+def test_a_trial_whose_checkpoints_are_all_damaged_starts_over(tmp_path: Path) -> None:
+    first = LocalTrial(job(tmp_path, "a"))
+    first.train()
+    first.train()
+    checkpoints = StudyFolder(tmp_path, "s").checkpoints("a")
+    for path in checkpoints.all():
+        truncate(path)
     trial = LocalTrial(job(tmp_path, "a"))
     trial._checkpoint_seconds = 1e9
-    first = trial.train()
-    assert first["train_step"] == 1
-    assert "started over" in first["note"]
-    assert not path.exists()
-    assert "note" not in trial.train()
+    result = trial.train()
+    assert result["train_step"] == 1
+    assert "started over" in result["note"]
+    assert checkpoints.all() == []
+    trial.train()
     assert trial.train()["done"]
+
+
+def test_a_checkpoint_that_is_whole_and_of_another_kind_is_dropped_too(tmp_path: Path) -> None:
+    checkpoints = StudyFolder(tmp_path, "s").checkpoints("a")
+    checkpoints.save(lambda path: save_state({"another": 1}, path))
+    result = LocalTrial(job(tmp_path, "a")).train()
+    assert result["train_step"] == 1
+    assert "started over" in result["note"]
+
+
+def test_only_the_newest_two_checkpoints_are_kept_and_each_trial_has_its_own(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "checkpoints"
+    for key in ("a", "a-b"):
+        for number in range(4):
+            path = Checkpoints(folder, key).save(lambda path, n=number: save_state({"n": n}, path))
+            assert Checkpoints(folder, key).is_intact(path)
+    for key in ("a", "a-b"):
+        states = [load_state(path) for path in Checkpoints(folder, key).all()]
+        assert states == [{"n": 3}, {"n": 2}]
+    (folder / ".a.new.pt").write_bytes(b"half")  # what a kill during a write leaves
+    (folder / "..a.new.pt.x7").write_bytes(b"less")
+    Checkpoints(folder, "a").clear()
+    assert [path.name.split(".")[0] for path in folder.iterdir()] == ["a-b", "a-b"]
 
 
 def test_a_checkpoint_that_memory_did_not_suffice_for_is_kept(tmp_path: Path, monkeypatch) -> None:
@@ -75,16 +135,16 @@ def test_a_checkpoint_that_memory_did_not_suffice_for_is_kept(tmp_path: Path, mo
     monkeypatch.setattr(FakeProtect, "load", fail)
     with pytest.raises(MemoryError):
         LocalTrial(job(tmp_path, "a")).train()
-    assert StudyFolder(tmp_path, "s").checkpoint("a").is_file()
+    assert StudyFolder(tmp_path, "s").checkpoints("a").all()
 
 
 def test_a_stopped_trial_saves_itself(tmp_path: Path) -> None:
     trial = LocalTrial(job(tmp_path, "a"))
     trial._checkpoint_seconds = 1e9
     trial.train()
-    assert not StudyFolder(tmp_path, "s").checkpoint("a").exists()
+    assert not StudyFolder(tmp_path, "s").checkpoints("a").all()
     trial.stop()
-    assert StudyFolder(tmp_path, "s").checkpoint("a").is_file()
+    assert StudyFolder(tmp_path, "s").checkpoints("a").all()
 
 
 def test_a_finished_trial_reports_at_once(tmp_path: Path) -> None:
