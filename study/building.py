@@ -21,7 +21,14 @@ from search_spaces import (
     default_cut,
     read_domain,
 )
-from study.config import ResourcesConfig, StudyConfig, StudyPart, absolute_root, as_baseline
+from study.config import (
+    ReportConfig,
+    ResourcesConfig,
+    StudyConfig,
+    StudyPart,
+    absolute_root,
+    as_baseline,
+)
 from study.errors import ConfigError, from_validation, unknown
 from study.protectors import own_values
 from trainables.attackers.config import AttackConfig
@@ -34,7 +41,7 @@ from trainables.settings import Settings
 Parts = dict[str, dict[str, Any]]
 MODELS: dict[str, type[Settings]] = {
     "study": StudyPart, "data": DataConfig, "model": ModelConfig, "attack": AttackConfig,
-    "resources": ResourcesConfig,
+    "resources": ResourcesConfig, "report": ReportConfig,
 }  # fmt: skip
 """The parts that every protector shares."""
 MODEL_DOMAINS: dict[str, Domain] = {
@@ -117,6 +124,7 @@ def build_config(parts: Parts, recipe: str) -> StudyConfig:
         protectors=protectors,
         attack=attack,
         resources=cast(ResourcesConfig, built["resources"]),
+        report=cast(ReportConfig, built["report"]),
         spaces=spaces,
         cut_points=cut_points,
         left_out=left_out,

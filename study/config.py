@@ -14,16 +14,17 @@ from trainables.attackers.config import AttackConfig
 from trainables.attackers.suite import Circumstances, left_out
 from trainables.data.config import DataConfig
 from trainables.nets.config import ModelConfig
+from trainables.pictures import NUM_PICTURES
 from trainables.precision import Precision
 from trainables.protectors import PROTECTORS
 from trainables.settings import Settings
 
 Baseline = Literal["none", "labels", "identity", "blur", "noise"]
 
-PARTS = ("study", "data", "model", "protector", "attack", "resources")
+PARTS = ("study", "data", "model", "protector", "attack", "resources", "report")
 MAY_CHANGE = (
     "study.num_encoders", "study.max_concurrent", "study.storage", "resources.cpus_",
-    "resources.gpus_",
+    "resources.gpus_", "report.",
 )  # fmt: skip
 """What may differ when a study is resumed: how much, how fast and where it is kept, but not what is
 measured."""
@@ -84,6 +85,18 @@ class ResourcesConfig(Settings):
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
 
 
+class ReportConfig(Settings):
+    """What of the images is kept to be looked at.
+
+    Attributes:
+        reconstructions: Test images, the first of the split, that are kept beside what each
+            attacker made of them: with the encoder, in MLflow and in the report. 0 keeps none:
+            reconstructions of faces are as sensitive as the faces.
+    """
+
+    reconstructions: int = Field(default=NUM_PICTURES, ge=0, le=64)
+
+
 @dataclass(frozen=True)
 class StudyConfig:
     """A study, checked. Values that are searched hold their defaults in `model` and `protectors`.
@@ -96,6 +109,7 @@ class StudyConfig:
         protectors: Settings of every protector, in the order listed.
         attack: The suite and how long it trains.
         resources: What a trial holds.
+        report: What is kept to be looked at.
         spaces: What is searched of each protector.
         cut_points: Where encoders may be cut: as the user named, else wherever they can be.
         left_out: Cut points that were not named and cannot be used, each with the reason.
@@ -111,6 +125,7 @@ class StudyConfig:
     protectors: Mapping[str, Settings]
     attack: AttackConfig
     resources: ResourcesConfig
+    report: ReportConfig
     spaces: Mapping[str, ResolvedSpace]
     cut_points: tuple[str, ...]
     left_out: Mapping[str, str]
@@ -152,7 +167,8 @@ class StudyConfig:
         """
         parts: dict[str, dict[str, Any]] = {
             part: getattr(self, part).model_dump(mode="json")
-            for part in ("study", "data", "model", "attack", "resources")
+            for part in PARTS
+            if part != "protector"
         }
         if len(self.listed_cut_points) > 1:
             parts["model"]["cut_point"] = list(self.listed_cut_points)
@@ -242,7 +258,7 @@ def _default(dotted: str, parts: Mapping[str, Any]) -> Any:
     part, *owner, name = dotted.split(".")
     models: dict[str, type[Settings]] = {
         "study": StudyPart, "data": DataConfig, "model": ModelConfig, "attack": AttackConfig,
-        "resources": ResourcesConfig,
+        "resources": ResourcesConfig, "report": ReportConfig,
     }  # fmt: skip
     protector = owner[0] if owner else str(parts.get("protector", {}).get("name"))
     if protector in PROTECTORS:

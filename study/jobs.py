@@ -322,6 +322,7 @@ class JobFactory:
             "cache": str(self.folder.cache),
             "threads": resources[f"cpus_per_{kind}"],
             "device": "cuda" if resources[f"gpus_per_{kind}"] > 0 else "cpu",
+            **({"pictures": self.config.report.reconstructions} if kind == "attack" else {}),
         }
 
 

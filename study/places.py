@@ -196,8 +196,8 @@ def check_resume(
         lines = "\n".join("  " + describe_change(old, new, name) for name in changed)
         raise ConfigError(
             f"--resume: the configuration of {config.study.name!r} has changed; only "
-            "study.num_encoders, study.max_concurrent, study.storage and the cores and devices in "
-            f"resources may:\n{lines}"
+            "study.num_encoders, study.max_concurrent, study.storage, report and the cores and "
+            f"devices in resources may:\n{lines}"
         )
 
 

@@ -32,7 +32,8 @@ proposed by Optuna; a list gives it choices, {low: …, high: …} a range:
 Of several protectors each is tried: protector.KEY=… is for all that have such a key,
 protector.label_flip.KEY=… for that one alone.
 
-Parts: study, data, model, protector, attack, resources; --dry-run prints every key with its value.
+Parts: study, data, model, protector, attack, resources, report; --dry-run prints every key with its
+value.
 Exit code 0: every trial ended as it should; 1: the study ended, or was stopped, and not every
 trial did; 2: bad input, nothing was started.
 """

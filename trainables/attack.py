@@ -46,8 +46,8 @@ class AttackTrial:
         config: `encoder` (a file, `identity`, `constant` or `planted`), `attackers` (settings as
             JSON), `attack`, `data`, `model`, `seed`, `output`, `cache`, `device`, `precision`;
             `in_loop`, whether this trial also evaluates the in-loop adversaries as they stood at
-            the end of training; and `people`, whether it measures how far the codes tell people
-            apart.
+            the end of training; `people`, whether it measures how far the codes tell people
+            apart; and `pictures`, test images that are kept beside their reconstructions (8).
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -285,11 +285,14 @@ class AttackTrial:
             )
         return results
 
-    def _save_strip(self, name: str, reconstruct: Callable[[Tensor], Tensor]) -> str:
+    def _save_strip(self, name: str, reconstruct: Callable[[Tensor], Tensor]) -> str | None:
+        count = int(self.config.get("pictures", NUM_PICTURES))
+        if not count:
+            return None
         batch = next(iter(self.encodings.split_batches("test")))
-        save_strip(batch.images[:NUM_PICTURES], self.output / "originals.png")
+        save_strip(batch.images[:count], self.output / "originals.png")
         path = self.output / f"{name}.png"
-        save_strip(reconstruct(batch.codes[:NUM_PICTURES]), path)
+        save_strip(reconstruct(batch.codes[:count]), path)
         return str(path)
 
     def save(self, path: Path) -> None:

@@ -20,6 +20,7 @@ def test_the_same_work_has_the_same_key_however_it_is_run(make_bench) -> None:
         ["study.num_encoders=50"],
         ["study.name=other"],
         ["attack.suite=[decoder]"],
+        ["report.reconstructions=0"],
     ):
         other = make_bench(*words)
         assert searched(other).key == searched(first).key
@@ -32,6 +33,15 @@ def test_whatever_changes_a_result_changes_the_key_and_the_seed(make_bench) -> N
         other = searched(make_bench(*words))
         assert other.key != first.key
         assert other.config["seed"] != first.config["seed"]
+
+
+def test_how_many_pictures_are_kept_changes_no_attack(make_bench) -> None:
+    jobs = []
+    for count in (8, 0):
+        bench = make_bench(f"report.reconstructions={count}")
+        jobs.append(bench.jobs.attacks(searched(bench), has_in_loop=True)[0])
+    assert [job.config["pictures"] for job in jobs] == [8, 0]
+    assert jobs[0].key == jobs[1].key
 
 
 def test_seeds_of_zero_and_one_differ(make_bench) -> None:

@@ -203,6 +203,7 @@ def test_the_resolved_configuration_is_the_same_study_again(tmp_path: Path) -> N
         ("attack.suite=[decoder, decodr]", ["did you mean 'decoder'"]),
         ("resources.precision=fp8", ["resources.precision", "'fp32'"]),
         ("resources.cpus_per_attack=0", ["resources.cpus_per_attack", "0"]),
+        ("report.reconstructions=-1", ["report.reconstructions", "-1", "greater than"]),
     ],
 )
 def test_every_mistake_is_named_with_its_value_and_what_is_allowed(word, words) -> None:
@@ -257,6 +258,7 @@ def test_a_field_that_an_older_version_lacked_was_at_its_default() -> None:
 def test_only_scale_may_change_on_resume() -> None:
     old = yaml.safe_load(load_config(SMALL).to_yaml())
     bigger = ["study.num_encoders=99", "study.max_concurrent=7", "resources.cpus_per_attack=2"]
+    bigger.append("report.reconstructions=0")
     assert changed_fields(old, load_config(SMALL, bigger).resolved()) == []
     other = load_config(SMALL, ["study.seed=1", "protector.lambda1=3"])
     assert changed_fields(old, other.resolved()) == ["protector.lambda1", "study.seed"]

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from tests.trainables.trial_probe import (
@@ -206,3 +207,17 @@ def test_ends_of_the_leakage_scale(cache, tmp_path):
         assert (
             leakage(hides_nothing[name]["test"], floor[name]["test"], ceiling[name]["test"]) > 0.9
         )
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_only_as_many_pictures_are_kept_as_are_asked_for(cache, count, tmp_path):
+    config = attack_config(cache, tmp_path / "kept", "identity", ["decoder"])
+    results = finish(AttackTrial({**config, "pictures": count}))[-1]["results"]
+    strips = sorted(path.name for path in tmp_path.glob("kept/*.png"))
+    if not count:
+        assert strips == []
+        assert [result["reconstructions"] for result in results] == [None]
+        return
+    assert strips == ["decoder.png", "originals.png"]
+    with Image.open(tmp_path / "kept" / "originals.png") as strip:
+        assert strip.size == (count * DATA.width, DATA.height)
