@@ -76,7 +76,7 @@ class Driver:
             finished(*given)
 
         setattr(Journal, "job_finished", job_finished)  # noqa: B010  mypy
-        launch._conclude = self.timed("report", launch._conclude)
+        launch.conclude = self.timed("report", launch.conclude)  # type: ignore[attr-defined]
         launch.run_sweep = self.timed("sweep", launch.run_sweep)  # type: ignore[attr-defined]
         launch.start_ray = self.timed("starting Ray", launch.start_ray)  # type: ignore[attr-defined]
 

@@ -50,6 +50,11 @@ class StudyFolder:
         return self.root / "precision.json"
 
     @property
+    def spool(self) -> Path:
+        """Points of curves that MLflow has not been told yet."""
+        return self.root / "mlflow-spool.jsonl"
+
+    @property
     def lock(self) -> Path:
         """Held while the study runs; beside the folder, so that it exists before it."""
         return self.results / f".{self.name}.lock"

@@ -68,6 +68,14 @@ class Journal:
         runs.text(self._study, config.to_yaml(), "study.yaml")
         runs.text(self._study, json.dumps(dict(data), indent=1), "data.json")
 
+    def told_at(self, time: int) -> None:
+        """What follows happened then: milliseconds since 1970."""
+        self._runs.moment = time
+
+    def recover(self) -> None:
+        """Looks again at what MLflow has: what failed last may have been taken in part."""
+        self._runs.look_again()
+
     def job_started(self, job: Job, record: EncoderRecord | None) -> None:
         """Opens the encoder's run."""
         if job.kind == "protect" and record is not None:
@@ -75,8 +83,13 @@ class Journal:
 
     def job_progressed(self, job: Job, result: Result) -> None:
         """Collects an encoder's curves; an attacker's come with its result."""
-        run = self._runs.id(encoder_key(job.key))
-        if job.kind == "protect" and run is not None and "train_step" in result:
+        if job.kind == "protect":
+            self.curve(job.key, result)
+
+    def curve(self, key: str, result: Result) -> None:
+        """Collects what an encoder's training reported once."""
+        run = self._runs.id(encoder_key(key))
+        if run is not None and "train_step" in result:
             step = int(result["train_step"])
             curve = [
                 (name, step, float(value))
@@ -157,11 +170,13 @@ class Journal:
 
     def set_status(self, status: str) -> None:
         """Sets the study's status: `running`, `finished` or `failed`."""
+        self._runs.moment = None
         self._runs.flush()
         self._runs.tag(self._study, {"status": status})
 
     def close(self, mlflow_status: str) -> None:
         """Ends the study run, and every other that is still open as KILLED."""
+        self._runs.moment = None
         self._runs.end(STUDY, mlflow_status)
         self._runs.end_open()
 
@@ -244,12 +259,13 @@ class Journal:
         self._runs.end(encoder_key(record.encoder_id), mlflow_status)
 
     def _add_to_frontier(self, mean_mcc: float, worst_leakage: float, saturated: bool) -> None:
-        self._verified.append((mean_mcc, worst_leakage, saturated))
-        step = len(self._verified)
+        verified = [*self._verified, (mean_mcc, worst_leakage, saturated)]
+        step = len(verified)
         if step > self._last_step:
             # A lower bound counts as a step, but adds no area.
-            area = hypervolume(*zip(*self._verified, strict=True))
+            area = hypervolume(*zip(*verified, strict=True))
             self._runs.log(self._study, {}, {"hypervolume": area}, step=step)
+        self._verified = verified  # only now: a call that fails is made again
 
     def _pictures(self, run: str, record: EncoderRecord) -> None:
         """Keeps the strips of images, and a grid of them: originals, then one row per attacker."""

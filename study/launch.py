@@ -1,11 +1,10 @@
 """From a checked configuration to a finished study: open, prepare, run, conclude."""
 
 import importlib
-import json
 import logging
+import os
 import threading
 import time
-import traceback
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +14,6 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from analysis.addresses import masked
-from study.background import Background
 from study.checks import (
     DATA_FILE,
     check_inputs,
@@ -24,6 +22,8 @@ from study.checks import (
     open_tracking,
 )
 from study.config import StudyConfig
+from study.delivery import PATIENCE_SECONDS, Delivery
+from study.ending import conclude, go_on, report_error
 from study.errors import ConfigError
 from study.faces import check_people, prepare_identity
 from study.folder import StudyFolder, write_json
@@ -36,6 +36,7 @@ from study.proposals import Proposals
 from study.records import Listeners
 from study.references import ReferenceScores
 from study.search import VerifiedSearch
+from study.spool import Spool
 from study.sweep import (
     check_nodes,
     check_shared,
@@ -102,10 +103,10 @@ def run_study(
     except ConfigError:
         raise
     except KeyboardInterrupt:
-        console.print(f"stopped; {_go_on(config)}", markup=False, soft_wrap=True)
+        console.print(f"stopped; {go_on(config)}", markup=False, soft_wrap=True)
         return 1
     except Exception as error:
-        _report_error(error, config, places.folder, console)
+        report_error(error, config, places.folder, console)
         return 1
     finally:
         lock.release()
@@ -135,25 +136,6 @@ def _take_lock(folder: StudyFolder) -> FileLock:
     return lock
 
 
-def _report_error(
-    error: Exception, config: StudyConfig, folder: StudyFolder, console: Console
-) -> None:
-    """Says in one line what stopped a study; the traceback goes to a file."""
-    text = masked((str(error).strip() or "no message").splitlines()[0])
-    console.print(
-        f"the study was stopped by an error: {type(error).__name__}: {text}\n{_go_on(config)}",
-        markup=False, highlight=False, soft_wrap=True,
-    )  # fmt: skip
-    with suppress(OSError):
-        path = folder.error("driver")
-        write_text(masked("".join(traceback.format_exception(error))), path)
-        console.print(f"details: {path}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _go_on(config: StudyConfig) -> str:
-    return f"go on with: python study/run.py {config.recipe} … --resume"
-
-
 def _run_locked(
     config: StudyConfig,
     places: Places,
@@ -162,6 +144,10 @@ def _run_locked(
     factory: TrialFactory,
 ) -> int:
     folder = places.folder
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     client = open_tracking(places)
     check_resume(config, places, options.resume, *find_traces(places, client))
     start_ray()
@@ -178,7 +164,7 @@ def _run_locked(
     write_json(dict(data), folder.root / DATA_FILE)
     config = settle_precision(config, folder, console)
     for line in config.remarks():
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(line)
 
     jobs = JobFactory(config, folder, data)
     proposals = Proposals(config, places.storage)
@@ -194,7 +180,9 @@ def _run_locked(
         f"time, results in {folder.root}, MLflow at {masked(places.tracking)}",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
-    told = Background(journal)
+    # Within seconds it is known that a server is away; `Delivery` asks again for as long as it is.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    told = Delivery(journal, Spool(folder.spool), say)
     drawing = _load_what_draws()
     try:
         with Progress(plan, console) as progress:
@@ -202,24 +190,31 @@ def _run_locked(
                 jobs, folder, proposals, Listeners(told, progress),
                 until(options.time_budget), slots,
             )  # fmt: skip
+            told.replay()
             run_sweep(config, search, factory)
-        told.drain()
+        untold = told.close(PATIENCE_SECONDS)
     except Exception as error:
         # First of all what happened: MLflow itself may be what does not answer.
-        _report_error(error, config, folder, console)
+        report_error(error, config, folder, console)
         with suppress(Exception), impatient():
-            told.end()
+            told.close(0.0)
             journal.set_status("failed")
             journal.close("FAILED")
         return 1
     finally:
         drawing.cancel()
+    if untold:
+        say(
+            f"MLflow was not told {untold} things; what was measured is in {folder.root}, points "
+            f"of curves wait in {folder.spool}\n{go_on(config)}"
+        )
+        return 1
     if not search.finished:
-        console.print(f"stopped; {_go_on(config)}", markup=False, soft_wrap=True)
+        say(f"stopped; {go_on(config)}")
         with suppress(Exception), impatient():
             journal.close("KILLED")
         return 1
-    return _conclude(search, journal, places, console)
+    return conclude(search, journal, places, console)
 
 
 def _load_what_draws() -> threading.Timer:
@@ -278,55 +273,3 @@ def _prepare_data(config: StudyConfig, places: Places, console: Console) -> Data
         )
     check_batch_sizes(config, about["split_sizes"])  # smaller by the images that are unreadable
     return dataset
-
-
-def _conclude(search: VerifiedSearch, journal: Journal, places: Places, console: Console) -> int:
-    """Names what failed, writes the report and keeps it with the study's run."""
-    folder = places.folder
-
-    def say(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    failures = search.failures
-    for failure in failures:
-        say(f"failed for good: {failure}")
-    if failures:
-        say("--resume tries again what failed; what diverged would do so again")
-    for encoder in search.collapsed:
-        say(f"collapsed, and so neither attacked nor on the frontier: {encoder}")
-    health = search.health
-    unwell = () if health is None else health.failures
-    if unwell:
-        say("the attackers are not well, so that the leakages of this study prove nothing:")
-    for check in unwell:
-        say(
-            f"  {check.check} of {check.attacker}: {check.value:.3f}, needed {check.needed}"
-            f" ({check.note})"
-        )
-    if search.num_not_started:
-        say(f"not started: {search.num_not_started} encoders; --resume goes on with them")
-    try:
-        if health is not None:
-            journal.note("health.json", health.dump())
-        journal.set_status("finished")
-        from analysis.__main__ import rebuild  # it draws: not to be loaded before trials run
-
-        report, summary = rebuild(folder.name, folder.results, places.tracking)
-        write_json(json.loads(json.dumps(summary)), folder.root / "summary.json")
-        for path in (
-            report,
-            folder.root / "frontier.parquet",
-            folder.root / "summary.json",
-        ):
-            journal.keep(path)
-        journal.close("FINISHED")
-    except Exception as error:
-        text = masked((str(error).strip() or type(error).__name__).splitlines()[0])
-        say(f"all trials are done, but there is no complete report: {text}")
-        say(f"rebuild it with: python -m analysis {folder.name} --results {folder.results}")
-        with suppress(OSError):
-            write_text(masked(traceback.format_exc()), folder.error("driver"))
-        return 1
-    counts = f"{summary['num_verified']} encoders verified, {summary['frontier_size']} of them on"
-    say(f"{counts} the frontier; report: {report}")
-    return 1 if failures or unwell else 0

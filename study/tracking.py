@@ -105,11 +105,16 @@ class Runs:
         study: The study's name, and its experiment's.
         artifacts: Where artifacts go if MLflow is a database of one's own; a server has its place.
 
+    Attributes:
+        moment: When what is written happened, in milliseconds since 1970; None for now. A point
+            that is written twice is one if its moment is the same.
+
     Raises:
         ConfigError: If the experiment was deleted in MLflow.
     """
 
     def __init__(self, client: MlflowClient, study: str, artifacts: Path) -> None:
+        self.moment: int | None = None
         self._client = client
         self._study = study
         self._experiment = self._open_experiment(artifacts)
@@ -152,7 +157,9 @@ class Runs:
         else:
             if parent:
                 every[MLFLOW_PARENT_RUN_ID] = parent
-            run = self._client.create_run(self._experiment, run_name=name, tags=every)
+            run = self._client.create_run(
+                self._experiment, start_time=self._now(), run_name=name, tags=every
+            )
             run_id = str(run.info.run_id)
         self._runs[key] = self._client.get_run(run_id)
         return run_id
@@ -161,8 +168,12 @@ class Runs:
         """Ends a run as FINISHED, FAILED or KILLED."""
         self.flush()
         run_id = self._runs[key].info.run_id
-        self._client.set_terminated(run_id, status)
+        self._client.set_terminated(run_id, status, end_time=self._now())
         self._runs[key] = self._client.get_run(run_id)
+
+    def look_again(self) -> None:
+        """Reads what MLflow has, as at the start: another request may have got there unheard."""
+        self._runs = self._find()
 
     def end_open(self) -> None:
         """Ends as KILLED what a killed process left RUNNING; what goes on is opened again."""
@@ -183,7 +194,7 @@ class Runs:
         step: int = 0,
     ) -> None:
         """Writes params, metrics at one step, and (name, step, value) of curves."""
-        now = int(time.time() * 1000)
+        now = self._now()
         points = [Metric(name, value, now, step) for name, value in (metrics or {}).items()]
         points += [Metric(name, value, now, at) for name, at, value in curve]
         entries = [Param(name, str(value)) for name, value in params.items()]
@@ -193,11 +204,12 @@ class Runs:
 
     def log_later(self, run_id: str, curve: Sequence[tuple[str, int, float]]) -> None:
         """Collects points of curves and writes them a few seconds' worth at a time."""
-        now = int(time.time() * 1000)
-        waiting = self._pending.setdefault(run_id, [])
-        waiting.extend(Metric(name, value, now, step) for name, step, value in curve)
+        # First, so that a call that fails here and is made again adds its points once.
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
+        now = self._now()
+        waiting = self._pending.setdefault(run_id, [])
+        waiting.extend(Metric(name, value, now, step) for name, step, value in curve)
 
     def flush(self) -> None:
         """Writes what `log_later` collected."""
@@ -218,6 +230,9 @@ class Runs:
     def file(self, run_id: str, path: Path) -> None:
         """Keeps a file as an artifact."""
         self._client.log_artifact(run_id, str(path))
+
+    def _now(self) -> int:
+        return int(time.time() * 1000) if self.moment is None else self.moment
 
     def _send(self, run_id: str, points: list[Metric]) -> None:
         for start in range(0, len(points), METRICS_PER_BATCH):

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from mlflow.entities import Metric
+from mlflow.tracking import MlflowClient
 from rich.console import Console
 
 from analysis.load import AnalysisError
@@ -18,6 +20,7 @@ from study.loading import load_config
 from study.places import find_places
 from study.run import main
 from study.search import VerifiedSearch
+from study.spool import Spool
 from tests.study.study_fakes import FakeDataset, FakeProtect, fake_trial
 
 SMALL = Path(__file__).parent / "small.yaml"
@@ -55,6 +58,15 @@ class Study:
         console = Console(file=text, width=200)
         code = run_study(self.config, self.places, Options(resume), console, fake_trial)
         return code, text.getvalue()
+
+    def histories(self, metric: str) -> list[list[Metric]]:
+        """What MLflow has of a metric, of every encoder that was trained."""
+        client = MlflowClient(self.places.tracking)
+        experiment = client.get_experiment_by_name(self.config.study.name)
+        assert experiment is not None
+        runs = client.search_runs([experiment.experiment_id], "tags.kind = 'encoder'")
+        found = (client.get_metric_history(run.info.run_id, metric) for run in runs)
+        return [history for history in found if history]
 
     def encoders(self) -> pd.DataFrame:
         """The table of encoders, by role."""
@@ -169,7 +181,7 @@ def test_a_lost_trial_is_tried_again_on_resume_in_the_same_run(study: Study, mon
 
 @pytest.mark.usefixtures("no_report")
 @pytest.mark.parametrize("call", ["job_progressed", "encoder_verified"])
-def test_an_mlflow_that_goes_away_stops_the_study_which_goes_on_later(
+def test_an_mlflow_that_goes_away_for_good_does_not_stop_the_study(
     study: Study, monkeypatch, call: str
 ) -> None:
     def gone(*_: Any) -> None:
@@ -179,14 +191,25 @@ def test_an_mlflow_that_goes_away_stops_the_study_which_goes_on_later(
         patch.setattr(Journal, call, gone)
         for name in ("set_status", "close"):
             patch.setattr(Journal, name, gone)
+        patch.setattr(launch, "PATIENCE_SECONDS", 0.5)
         code, text = study.run()
+    folder = study.places.folder
     assert code == 1
-    assert "stopped by an error: ConnectionError: MLflow does not answer" in text
+    assert "MLflow does not take results (ConnectionError: MLflow does not answer)" in text
+    assert text.count("does not take results") == 1
+    assert str(folder.spool) in text
     assert "--resume" in text
     assert "Traceback" not in text
-    assert "Traceback" in study.places.folder.error("driver").read_text()
+    # Everything was measured: three encoders, an attack on each, three references.
+    assert len(list((folder.root / "trials").iterdir())) == 3 + 3 + 3
+    waiting = [point.result["train_step"] for point in Spool(folder.spool).read()]
     code, text = study.run(resume=True)
     assert code == 0, text
+    assert "train " not in text
+    assert not folder.spool.exists()
+    assert waiting
+    for history in study.histories("train/loss"):
+        assert [point.step for point in history] == [1, 2, 3]
 
 
 def test_without_a_report_the_command_that_makes_it_is_named(study: Study, monkeypatch) -> None:

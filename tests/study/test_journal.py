@@ -170,6 +170,67 @@ def test_a_killed_study_goes_on_in_the_same_runs(make_bench, tmp_path: Path) -> 
     assert [point.step for point in history] == [1, 2]
 
 
+@pytest.mark.parametrize("lost", ["log_batch", "set_terminated", "create_run", "log_artifact"])
+@pytest.mark.parametrize("taken", [False, True])
+def test_what_is_told_again_after_an_error_is_there_once(
+    make_bench, tmp_path: Path, monkeypatch, lost: str, taken: bool
+) -> None:
+    told = Told(make_bench(*SMALL), tmp_path, finish=0)
+    request, calls = getattr(MlflowClient, lost), 0
+
+    def fail_now_and_then(*given: Any, **named: Any) -> Any:
+        """The third request fails, and every eleventh after it, whether it got there or not."""
+        nonlocal calls
+        calls += 1
+        fails = calls % 11 == 3
+        answer = request(*given, **named) if taken or not fails else None
+        if fails:
+            raise ConnectionError
+        return answer
+
+    class Again:
+        """Makes every call until it is not lost, as of the same moment."""
+
+        def __init__(self, journal: Journal) -> None:
+            self.journal, self.time = journal, 1000
+
+        def __getattr__(self, name: str) -> Any:
+            def call(*given: Any) -> None:
+                self.time += 1
+                for _ in range(50):
+                    try:
+                        self.journal.told_at(self.time)
+                        getattr(self.journal, name)(*given)
+                        return
+                    except ConnectionError:
+                        self.journal.recover()
+                raise AssertionError("not told in fifty calls")
+
+            return call
+
+    told.bench = make_bench(*SMALL)
+    told.search = VerifiedSearch(
+        told.bench.jobs, told.bench.folder, told.bench.proposals, Again(told.journal)
+    )
+    monkeypatch.setattr(MlflowClient, lost, fail_now_and_then)
+    for count in range(99):
+        config = told.search.suggest(str(count))
+        if not isinstance(config, dict):
+            break
+        told._run(str(count), config)
+    monkeypatch.setattr(MlflowClient, lost, request)
+    told.journal.close("FINISHED")
+    assert calls >= 3
+    assert (len(told.runs("encoder")), len(told.runs("attack"))) == (5, 3 * 5 + 1)
+    for kind in ("study", "encoder", "attack"):
+        for run in told.runs(kind):
+            assert run.info.status == "FINISHED"
+            for name in run.data.metrics:
+                history = told.client.get_metric_history(run.info.run_id, name)
+                steps = [point.step for point in history]
+                assert sorted(set(steps)) == sorted(steps), (kind, name)
+
+
 def test_a_lower_bound_adds_no_hypervolume(make_bench, tmp_path: Path) -> None:
     told = Told(make_bench(*SMALL), tmp_path)
     record = next(r for r in told.search.records.values() if r.role == "searched")

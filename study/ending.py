@@ -1,0 +1,91 @@
+"""How a study ends: what failed, the report, and what to do where an error stopped it."""
+
+import json
+import traceback
+from contextlib import suppress
+
+from rich.console import Console
+
+from analysis.addresses import masked
+from study.config import StudyConfig
+from study.folder import StudyFolder, write_json
+from study.journal import Journal
+from study.places import Places
+from study.search import VerifiedSearch
+from trainables.checkpoint import write_text
+
+
+def report_error(
+    error: Exception, config: StudyConfig, folder: StudyFolder, console: Console
+) -> None:
+    """Says in one line what stopped a study; the traceback goes to a file."""
+    text = masked((str(error).strip() or "no message").splitlines()[0])
+    console.print(
+        f"the study was stopped by an error: {type(error).__name__}: {text}\n{go_on(config)}",
+        markup=False, highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    with suppress(OSError):
+        path = folder.error("driver")
+        write_text(masked("".join(traceback.format_exception(error))), path)
+        console.print(f"details: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def go_on(config: StudyConfig) -> str:
+    """Says how a study that was stopped is gone on with."""
+    return f"go on with: python study/run.py {config.recipe} … --resume"
+
+
+def conclude(search: VerifiedSearch, journal: Journal, places: Places, console: Console) -> int:
+    """Names what failed, writes the report and keeps it with the study's run.
+
+    Returns:
+        The exit code.
+    """
+    folder = places.folder
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    failures = search.failures
+    for failure in failures:
+        say(f"failed for good: {failure}")
+    if failures:
+        say("--resume tries again what failed; what diverged would do so again")
+    for encoder in search.collapsed:
+        say(f"collapsed, and so neither attacked nor on the frontier: {encoder}")
+    health = search.health
+    unwell = () if health is None else health.failures
+    if unwell:
+        say("the attackers are not well, so that the leakages of this study prove nothing:")
+    for check in unwell:
+        say(
+            f"  {check.check} of {check.attacker}: {check.value:.3f}, needed {check.needed}"
+            f" ({check.note})"
+        )
+    if search.num_not_started:
+        say(f"not started: {search.num_not_started} encoders; --resume goes on with them")
+    try:
+        if health is not None:
+            journal.note("health.json", health.dump())
+        journal.set_status("finished")
+        from analysis.__main__ import rebuild  # it draws: not to be loaded before trials run
+
+        report, summary = rebuild(folder.name, folder.results, places.tracking)
+        write_json(json.loads(json.dumps(summary)), folder.root / "summary.json")
+        for path in (
+            report,
+            folder.root / "frontier.parquet",
+            folder.root / "summary.json",
+        ):
+            journal.keep(path)
+        journal.close("FINISHED")
+    except Exception as error:
+        text = masked((str(error).strip() or type(error).__name__).splitlines()[0])
+        say(f"all trials are done, but there is no complete report: {text}")
+        say(f"rebuild it with: python -m analysis {folder.name} --results {folder.results}")
+        with suppress(OSError):
+            write_text(masked(traceback.format_exc()), folder.error("driver"))
+        return 1
+    counts = f"{summary['num_verified']} encoders verified, {summary['frontier_size']} of them on"
+    say(f"{counts} the frontier; report: {report}")
+    return 1 if failures or unwell else 0
