@@ -37,7 +37,8 @@ class StudyPart(Settings):
         name: Its name in MLflow, in Optuna's storage and under the results folder; the recipe's
             name by default.
         seed: Every trial's seed is derived from this and from the trial's own configuration.
-        num_encoders: Encoders to train and verify, baselines included; `labels` is free.
+        num_encoders: Encoders to train and verify, baselines included; `labels` is free. `+N`, as
+            an override, is N more than there were when the study last came to its end.
         max_concurrent: Trials at a time; None follows from the resources per trial and the cores.
         sampler: Optuna's `tpe`, `nsga2`, `gp` or `random`. With several protectors `tpe` learns
             each one's values; `nsga2` and `gp` see only what every encoder has (which protector,
@@ -116,6 +117,7 @@ class StudyConfig:
         listed_cut_points: Cut points the user named; empty if the choice was left to the study.
         dropped: Keys of the recipe that are not meant for the protectors chosen instead of its own.
         measured: What `resources.precision=auto` was found to be; None before it was looked for.
+        adds: Whether `study.num_encoders` is how many more than the study has, not yet a total.
     """
 
     recipe: str
@@ -132,6 +134,7 @@ class StudyConfig:
     listed_cut_points: tuple[str, ...]
     dropped: tuple[str, ...] = ()
     measured: Precision | None = None
+    adds: bool = False
 
     @property
     def precision(self) -> Precision:

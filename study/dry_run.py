@@ -11,6 +11,7 @@ from study.config import StudyConfig
 from study.estimate import Estimate, estimate
 from study.jobs import JobFactory
 from study.launch import make_plan
+from study.more import with_total
 from study.places import Places, check_results, check_resume
 from study.progress import Plan
 from study.sweep import check_resources, cluster_address, knock, max_concurrent, num_cores
@@ -42,6 +43,7 @@ def print_plan(config: StudyConfig, places: Places, console: Console, resume: bo
     check_results(places.folder.results)
     client = look_at_tracking(places)
     check_resume(config, places, resume, *find_traces(places, client))
+    config = with_total(config, places.folder)
     cpus, gpus = float(num_cores()), float(_num_gpus())
     cluster = cluster_address()
     if cluster is None:

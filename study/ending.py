@@ -10,6 +10,7 @@ from analysis.addresses import masked
 from study.config import StudyConfig
 from study.folder import StudyFolder, write_json
 from study.journal import Journal
+from study.more import note_end
 from study.places import Places
 from study.search import VerifiedSearch
 from trainables.checkpoint import write_text
@@ -46,6 +47,7 @@ def conclude(search: VerifiedSearch, journal: Journal, places: Places, console: 
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    note_end(folder, search.num_started)
     failures = search.failures
     for failure in failures:
         say(f"failed for good: {failure}")

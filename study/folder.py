@@ -50,6 +50,11 @@ class StudyFolder:
         return self.root / "precision.json"
 
     @property
+    def ended(self) -> Path:
+        """How large the study was when it last came to its end."""
+        return self.root / "ended.json"
+
+    @property
     def spool(self) -> Path:
         """Points of curves that MLflow has not been told yet."""
         return self.root / "mlflow-spool.jsonl"

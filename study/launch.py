@@ -29,6 +29,7 @@ from study.faces import check_people, prepare_identity
 from study.folder import StudyFolder, write_json
 from study.jobs import JobFactory
 from study.journal import Journal
+from study.more import with_total
 from study.places import Places, check_resume
 from study.precision import settle_precision
 from study.progress import Plan, Progress
@@ -150,6 +151,7 @@ def _run_locked(
 
     client = open_tracking(places)
     check_resume(config, places, options.resume, *find_traces(places, client))
+    config = with_total(config, folder)
     start_ray()
     cpus, gpus = cluster_resources()
     check_nodes(config.resources, node_resources())

@@ -61,7 +61,8 @@ def load_config(recipe: str = "quickstart", overrides: Sequence[str] = ()) -> St
         else:
             parts.setdefault(part, {})[name] = value
     parts.setdefault("study", {}).setdefault("name", path.stem)
-    return replace(build_config(parts, path.stem), dropped=dropped)
+    adds = any(re.fullmatch(r"study\.num_encoders=\+\d+", word) for word in overrides)
+    return replace(build_config(parts, path.stem), dropped=dropped, adds=adds)
 
 
 def _find_recipe(recipe: str) -> Path:

@@ -28,6 +28,7 @@ proposed by Optuna; a list gives it choices, {low: …, high: …} a range:
   python study/run.py quickstart model.cut_point=conv3 'protector.lambda1={low: 1, high: 30}'
   python study/run.py quickstart 'protector.name=[reconstruction, label_flip]' study.name=both
   python study/run.py quickstart --resume                  go on after Ctrl-C, a crash, or for more
+  python study/run.py quickstart study.num_encoders=+8 --time-budget 6h --resume    every night
 
 Of several protectors each is tried: protector.KEY=… is for all that have such a key,
 protector.label_flip.KEY=… for that one alone.

@@ -107,6 +107,12 @@ class VerifiedSearch(Searcher):
         return None if self._references.missing else self._references.health()
 
     @property
+    def num_started(self) -> int:
+        """Encoders that were started and count towards `study.num_encoders`."""
+        waiting = sum(self.records[job.encoder_id].role != "labels" for job in self._encoders)
+        return self._ledger.num_started - waiting
+
+    @property
     def num_not_started(self) -> int:
         """Encoders that are known but were not started, for want of time or of a reference."""
         return len(self._encoders)

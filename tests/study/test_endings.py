@@ -212,6 +212,22 @@ def test_an_mlflow_that_goes_away_for_good_does_not_stop_the_study(
         assert [point.step for point in history] == [1, 2, 3]
 
 
+@pytest.mark.usefixtures("no_report")
+def test_the_same_command_every_night_adds_as_many_encoders_each_time(study: Study) -> None:
+    words = ["study.num_encoders=+2", "model.cut_point=conv3"]
+    study.config = load_config(str(SMALL), words)
+    for night in (1, 2, 3):
+        code, text = study.run(resume=True)
+        assert code == 0, text
+        trials = study.places.folder.root / "trials"
+        trained = [path for path in trials.iterdir() if "-" not in path.stem]
+        assert len(trained) == 2 * night + 1  # and `labels`, which is free
+    study.config = load_config(str(SMALL), ["study.num_encoders=6", *words[1:]])
+    code, text = study.run(resume=True)
+    assert code == 0, text
+    assert "train " not in text
+
+
 def test_without_a_report_the_command_that_makes_it_is_named(study: Study, monkeypatch) -> None:
     def fail(*_: Any) -> None:
         raise AnalysisError("no such study")
