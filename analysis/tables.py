@@ -173,7 +173,8 @@ def summary(tables: StudyTables) -> dict[str, Any]:
         `saturation_gaps` has per kind of leakage that was measured its median and largest gap;
         `num_attacks` counts finished attacks on these and on `labels`, not those on the floor and
         ceiling encoders. Attacks that do not count (rungs of the strength ladder, white-box ones)
-        are in none of these numbers; `health_passed` is None where no checks were stored.
+        are in none of these numbers; `frontier` names its encoders; `health_passed` is None where
+        no checks were stored.
     """
     encoders, attacks = tables.encoders, tables.attacks
     judged = encoders[encoders["role"].isin(FRONTIER_ROLES)]
@@ -203,6 +204,7 @@ def summary(tables: StudyTables) -> dict[str, Any]:
         "num_unsaturated_references": int((unsaturated & is_reference).sum()),
         "num_unsaturated_encoders": int((~is_saturated(verified)).sum()),
         "num_public": _number(verified["num_public"].max()),
+        "frontier": [str(name) for name in best["encoder_id"]],
         "frontier_size": len(best),
         "provisional_size": len(provisional_frontier(encoders)),
         "hypervolume": study_hypervolume(encoders),

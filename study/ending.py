@@ -10,9 +10,9 @@ from analysis.addresses import masked
 from study.config import StudyConfig
 from study.folder import StudyFolder, write_json
 from study.journal import Journal
-from study.more import note_end
 from study.places import Places
 from study.search import VerifiedSearch
+from study.since import Ends
 from trainables.checkpoint import write_text
 
 
@@ -36,8 +36,17 @@ def go_on(config: StudyConfig) -> str:
     return f"go on with: python study/run.py {config.recipe} … --resume"
 
 
-def conclude(search: VerifiedSearch, journal: Journal, places: Places, console: Console) -> int:
+def conclude(
+    search: VerifiedSearch, journal: Journal, places: Places, console: Console, started: float
+) -> int:
     """Names what failed, writes the report and keeps it with the study's run.
+
+    Args:
+        search: The search, finished.
+        journal: Told everything.
+        places: Where results are.
+        console: Where to print.
+        started: `time.monotonic()` when the study was started.
 
     Returns:
         The exit code.
@@ -47,7 +56,8 @@ def conclude(search: VerifiedSearch, journal: Journal, places: Places, console: 
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    note_end(folder, search.num_started)
+    ends = Ends(folder)
+    ends.note_size(search.num_started)
     failures = search.failures
     for failure in failures:
         say(f"failed for good: {failure}")
@@ -73,7 +83,10 @@ def conclude(search: VerifiedSearch, journal: Journal, places: Places, console: 
         from analysis.__main__ import rebuild  # it draws: not to be loaded before trials run
 
         report, summary = rebuild(folder.name, folder.results, places.tracking)
-        write_json(json.loads(json.dumps(summary)), folder.root / "summary.json")
+        since = ends.note(search.num_started, summary, len(failures), started)
+        summary = json.loads(json.dumps({**summary, "since_last_end": since.dump()}))
+        write_json(summary, folder.root / "summary.json")
+        journal.note_end(since)
         for path in (
             report,
             folder.root / "frontier.parquet",
@@ -90,4 +103,5 @@ def conclude(search: VerifiedSearch, journal: Journal, places: Places, console: 
         return 1
     counts = f"{summary['num_verified']} encoders verified, {summary['frontier_size']} of them on"
     say(f"{counts} the frontier; report: {report}")
+    say(since.sentence())
     return 1 if failures or unwell else 0

@@ -6,6 +6,7 @@ Telling again what is there already changes nothing, so a resumed study tells ev
 import json
 import tempfile
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from study.logged import (
     study_params,
 )
 from study.records import EncoderRecord, Result
+from study.since import Since
 from study.tracking import Key, Runs
 from trainables.attackers.in_loop import IN_LOOP_NAMES
 
@@ -167,6 +169,12 @@ class Journal:
         """Keeps a file with the study run, if it is there."""
         if path.is_file():
             self._runs.file(self._study, path)
+
+    def note_end(self, since: Since) -> None:
+        """Logs what this start of the study brought, and when it came to its end."""
+        self._runs.log(self._study, {}, since.metrics(), step=since.start)
+        moment = datetime.now(UTC).isoformat(timespec="seconds")
+        self._runs.tag(self._study, {"last_end": moment})
 
     def set_status(self, status: str) -> None:
         """Sets the study's status: `running`, `finished` or `failed`."""

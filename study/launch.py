@@ -144,7 +144,7 @@ def _run_locked(
     console: Console,
     factory: TrialFactory,
 ) -> int:
-    folder = places.folder
+    folder, started = places.folder, time.monotonic()
 
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -216,7 +216,7 @@ def _run_locked(
         with suppress(Exception), impatient():
             journal.close("KILLED")
         return 1
-    return conclude(search, journal, places, console)
+    return conclude(search, journal, places, console, started)
 
 
 def _load_what_draws() -> threading.Timer:

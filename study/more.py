@@ -8,14 +8,8 @@ from dataclasses import replace
 
 from study.config import StudyConfig
 from study.errors import ConfigError
-from study.folder import StudyFolder, read_json, write_json
-
-NUM_ENCODERS = "num_encoders"
-
-
-def note_end(folder: StudyFolder, num_encoders: int) -> None:
-    """Notes how many encoders a study has that came to its end."""
-    write_json({NUM_ENCODERS: num_encoders}, folder.ended)
+from study.folder import StudyFolder, read_json
+from study.since import NUM_ENCODERS
 
 
 def with_total(config: StudyConfig, folder: StudyFolder) -> StudyConfig:

@@ -84,6 +84,10 @@ def test_summary_of_the_full_study(full_study: Any) -> None:
         "labels_utility": 1.0, "labels_leakage": 0.04,
     }  # fmt: skip
     assert {name: facts[name] for name in expected} == expected
+    assert (
+        facts["frontier"]
+        == frontier(load_study("full", full_study.uri).encoders)["encoder_id"].tolist()
+    )
     # Gaps .15, .03 and .05.
     assert facts["median_saturation_gap"] == pytest.approx(0.05)
     assert facts["max_saturation_gap"] == pytest.approx(0.15)

@@ -1,6 +1,7 @@
 """How a study ends: what it says and its exit code when something did not go as it should."""
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,9 @@ def study(tmp_path: Path, monkeypatch) -> Study:
 @pytest.fixture
 def no_report(monkeypatch) -> None:
     """Leaves out the report, which takes most of the time."""
-    summary = {"num_verified": 2, "frontier_size": 1}
+    summary = {
+        "num_verified": 2, "frontier_size": 1, "frontier": ["a"], "hypervolume": 0.25,
+    }  # fmt: skip
     monkeypatch.setattr("analysis.__main__.rebuild", lambda *_: (Path("report.html"), summary))
 
 
@@ -219,6 +222,10 @@ def test_the_same_command_every_night_adds_as_many_encoders_each_time(study: Stu
     for night in (1, 2, 3):
         code, text = study.run(resume=True)
         assert code == 0, text
+        first = "1 new on the frontier (a), hypervolume none → 0.2500"
+        then = "0 new on the frontier, hypervolume 0.2500 → 0.2500"
+        news = first if night == 1 else then
+        assert f"since the last end: 2 encoders more, {news}, 0 failures, 0:0" in text
         trials = study.places.folder.root / "trials"
         trained = [path for path in trials.iterdir() if "-" not in path.stem]
         assert len(trained) == 2 * night + 1  # and `labels`, which is free
@@ -226,6 +233,14 @@ def test_the_same_command_every_night_adds_as_many_encoders_each_time(study: Stu
     code, text = study.run(resume=True)
     assert code == 0, text
     assert "train " not in text
+    assert "since the last end: 0 encoders more" in text
+    summary = json.loads((study.places.folder.root / "summary.json").read_text())
+    assert summary["since_last_end"]["start"] == 4
+    client = MlflowClient(study.places.tracking)
+    (run,) = client.search_runs(["1"], "tags.kind = 'study'")
+    history = client.get_metric_history(run.info.run_id, "since/new_encoders")
+    assert [(point.step, point.value) for point in history] == [(1, 2), (2, 2), (3, 2), (4, 0)]
+    assert run.data.tags["last_end"].startswith("20")
 
 
 def test_without_a_report_the_command_that_makes_it_is_named(study: Study, monkeypatch) -> None:

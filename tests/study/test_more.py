@@ -7,7 +7,8 @@ import pytest
 from study.errors import ConfigError
 from study.folder import StudyFolder
 from study.loading import load_config
-from study.more import note_end, with_total
+from study.more import with_total
+from study.since import Ends
 from tests.study.search_driver import Driver
 
 SMALL = str(Path(__file__).parent / "small.yaml")
@@ -21,17 +22,17 @@ def test_more_is_counted_from_the_last_end(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path, "small")
     assert total(folder, "+8") == 8
     assert total(folder, "+8") == 8  # killed before its end, and started again
-    note_end(folder, 8)
+    Ends(folder).note_size(8)
     assert total(folder, "+8") == 16
     assert total(folder, "+8") == 16
-    note_end(folder, 13)  # its time was up
+    Ends(folder).note_size(13)  # its time was up
     assert total(folder, "+8") == 21
     assert total(folder, "8") == 8
 
 
 def test_a_total_that_was_worked_out_is_kept_as_a_total(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path, "small")
-    note_end(folder, 4)
+    Ends(folder).note_size(4)
     config = with_total(load_config(SMALL, ["study.num_encoders=+3"]), folder)
     assert "num_encoders: 7" in config.to_yaml()
     assert with_total(config, folder).study.num_encoders == 7
@@ -39,7 +40,7 @@ def test_a_total_that_was_worked_out_is_kept_as_a_total(tmp_path: Path) -> None:
 
 def test_a_damaged_note_is_no_zero(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path, "small")
-    note_end(folder, 4)
+    Ends(folder).note_size(4)
     folder.ended.write_text("{")
     with pytest.raises(ConfigError, match=r"ended.json is damaged.*\+3"):
         total(folder, "+3")
