@@ -37,6 +37,13 @@ class Retold(Listener, Protocol):
     def curve(self, key: str, result: Result) -> None:
         """What the trial of this key reported once."""
 
+    def settle(self) -> None:
+        """Passes on what it has collected."""
+
+    @property
+    def has_collected(self) -> bool:
+        """Whether there are points that it was told and has not passed on."""
+
 
 @dataclasses.dataclass(frozen=True)
 class _Event:
@@ -80,6 +87,8 @@ class Delivery:
         self._retry_seconds = retry_seconds
         self._events: deque[_Event] = deque()
         self._changed = threading.Condition()
+        # Points that were told, and that the listener may not have passed on.
+        self._collected: list[Point] = []
         self._closing = False
         self._spooled = False
         self._given_up = threading.Event()
@@ -105,6 +114,7 @@ class Delivery:
             How many things were not told; the points among them are in the spool.
         """
         with self._changed:
+            self._events.append(_Event(int(time.time() * 1000), "settle", ()))
             self._closing = True
             self._changed.notify()
         waiting, end = len(self._events), time.monotonic() + patience
@@ -162,14 +172,24 @@ class Delivery:
 
     def _tell_all(self) -> None:
         while (event := self._next()) is not None:
+            if self._given_up.is_set():
+                return
             if self._tell(event):
-                with self._changed:
-                    self._events.popleft()
-                    if self._spooled and not self._events:
-                        self._spool.remove()
-                        self._spooled = False
+                self._told(event)
             elif self._given_up.wait(self._retry_seconds):
                 return
+
+    def _told(self, event: _Event) -> None:
+        with self._changed:
+            self._events.popleft()
+            point = event.point()
+            if point is not None:
+                self._collected.append(point)
+            if not self._listener.has_collected:
+                self._collected.clear()
+                if self._spooled and not self._events:
+                    self._spool.remove()
+                    self._spooled = False
 
     def _next(self) -> _Event | None:
         with self._changed:
@@ -205,8 +225,9 @@ class Delivery:
 
     def _spool_all(self) -> None:
         self._spooled = True
+        waiting = filter(None, (event.point() for event in self._events))
         with suppress(OSError):  # a full disk has worse to say, and says it elsewhere
-            self._spool.rewrite(filter(None, (event.point() for event in self._events)))
+            self._spool.rewrite([*self._collected, *waiting])
 
 
 def _as_it_is(record: EncoderRecord) -> EncoderRecord:

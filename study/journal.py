@@ -78,6 +78,15 @@ class Journal:
         """Looks again at what MLflow has: what failed last may have been taken in part."""
         self._runs.look_again()
 
+    def settle(self) -> None:
+        """Writes the curves' points that wait for company."""
+        self._runs.flush()
+
+    @property
+    def has_collected(self) -> bool:
+        """Whether there are such points."""
+        return self._runs.has_pending
+
     def job_started(self, job: Job, record: EncoderRecord | None) -> None:
         """Opens the encoder's run."""
         if job.kind == "protect" and record is not None:

@@ -199,7 +199,7 @@ def _run_locked(
         # First of all what happened: MLflow itself may be what does not answer.
         report_error(error, config, folder, console)
         with suppress(Exception), impatient():
-            told.close(0.0)
+            told.close(PATIENCE_SECONDS)
             journal.set_status("failed")
             journal.close("FAILED")
         return 1

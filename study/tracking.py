@@ -218,6 +218,11 @@ class Runs:
         self._pending.clear()
         self._flushed = time.monotonic()
 
+    @property
+    def has_pending(self) -> bool:
+        """Whether `log_later` collected points that are not written."""
+        return bool(self._pending)
+
     def last_step(self, run_id: str, metric: str) -> int:
         """The largest step at which a metric was written; -1 if it never was."""
         history = self._client.get_metric_history(run_id, metric)
