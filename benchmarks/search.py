@@ -1,14 +1,16 @@
-"""How many encoders each sampler needs: a search of a recorded surface, without any training.
+r"""How many encoders each sampler needs: a search of a recorded surface, without any training.
 
-    python study/run.py quickstart study.sampler=random study.num_encoders=128 study.name=surface
+    python study/run.py quickstart study.sampler=random study.num_encoders=96 study.name=surface \
+        'attack.suite=[decoder, attribute]' --time-budget 38m
     python benchmarks/search.py --record results/optuna.db --study surface
     python benchmarks/search.py
 
-The first two lines measure real encoders at random points of a recipe's space and keep what they
-scored (`benchmarks/surfaces/RECIPE.json`). The third fits a forest of trees to them, one for
-utility and one for leakage, says how well it predicts encoders it has not seen, and lets every
-sampler of the project search it as it would search a study: the same space, the same first points,
-the same start-up. What is counted is the area the frontier commands after so many encoders.
+The first two commands measure real encoders at random points of a recipe's space and keep what
+they scored (`benchmarks/surfaces/RECIPE.json`); the attacker that is left out is the slowest, and
+was the worst of no encoder but `labels`. The third fits a forest of trees to them, one for utility
+and one for leakage, says how well it predicts encoders it has not seen, and lets every sampler of
+the project search it as it would search a study: the same space, the same first points, the same
+start-up. What is counted is the area the frontier commands after so many encoders.
 """
 
 import argparse
