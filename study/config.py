@@ -45,8 +45,8 @@ class StudyPart(Settings):
             which cut) and draw the rest at random.
         num_startup: Random points before `tpe` and `gp` trust their model; the population of
             `nsga2`.
-        storage: Address of Optuna's storage; None means a SQLite file in the results folder. A
-            password in it is used and never kept or shown.
+        storage: Address of Optuna's storage; None means $OPTUNA_STORAGE, else a SQLite file in the
+            results folder. A password in it is used and never kept or shown.
         utility_floor: Least `mean_mcc` worth proposing for, a constraint of the search.
         baselines: Encoders to measure beside the searched ones: `labels`, the reference point that
             sends the true labels; `none`, the undefended encoder at every cut point listed; and

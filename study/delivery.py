@@ -2,7 +2,8 @@
 
 MLflow takes tens of milliseconds per run, and is away for minutes at times; the slots of finished
 trials would stand empty as long. A study does not end because of it: what could not be told is
-tried again, and what training trials report is kept in a file meanwhile.
+tried again, and what training trials report is kept in a file until it is: a driver that is killed
+loses none of it.
 """
 
 import dataclasses
@@ -19,6 +20,8 @@ from study.leakages import AttackFigures
 from study.records import EncoderRecord, Listener, Result
 from study.spool import Point, Spool
 
+SETTLE_SECONDS = 10.0
+"""Time that points of curves may wait for company."""
 RETRY_SECONDS = 10.0
 """Time between two tries of what MLflow did not take."""
 PATIENCE_SECONDS = 120.0
@@ -39,10 +42,6 @@ class Retold(Listener, Protocol):
 
     def settle(self) -> None:
         """Passes on what it has collected."""
-
-    @property
-    def has_collected(self) -> bool:
-        """Whether there are points that it was told and has not passed on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Delivery:
 
     Args:
         listener: Who is told; by nobody else until `close` has returned.
-        spool: Where points of curves are kept while the listener does not take them.
+        spool: Where points of curves are kept until the listener has passed them on.
         warn: Is told of outages, in a few words.
         retry_seconds: Time between two tries.
 
@@ -90,7 +89,7 @@ class Delivery:
         # Points that were told, and that the listener may not have passed on.
         self._collected: list[Point] = []
         self._closing = False
-        self._spooled = False
+        self._settled = time.monotonic()
         self._given_up = threading.Event()
         # A daemon: an interpreter that ends because of an error must not wait for a server.
         self._thread = threading.Thread(target=self._tell_all, name="delivery", daemon=True)
@@ -101,7 +100,6 @@ class Delivery:
         with self._changed:
             for point in self._spool.read():
                 self._events.append(_Event(point.time, "curve", (point.key, point.result)))
-                self._spooled = True
             self._changed.notify()
 
     def close(self, patience: float) -> int:
@@ -114,7 +112,7 @@ class Delivery:
             How many things were not told; the points among them are in the spool.
         """
         with self._changed:
-            self._events.append(_Event(int(time.time() * 1000), "settle", ()))
+            self._events.append(_settling())
             self._closing = True
             self._changed.notify()
         waiting, end = len(self._events), time.monotonic() + patience
@@ -165,8 +163,8 @@ class Delivery:
         with self._changed:
             self._events.append(event)
             point = event.point()
-            if self.outage is not None and point is not None:
-                with suppress(OSError):
+            if point is not None:
+                with suppress(OSError):  # a full disk has worse to say, and says it elsewhere
                     self._spool.add(point)
             self._changed.notify()
 
@@ -185,16 +183,20 @@ class Delivery:
             point = event.point()
             if point is not None:
                 self._collected.append(point)
-            if not self._listener.has_collected:
+            if event.call == "settle":
                 self._collected.clear()
-                if self._spooled and not self._events:
-                    self._spool.remove()
-                    self._spooled = False
+                self._settled = time.monotonic()
+                self._spool_all()
 
     def _next(self) -> _Event | None:
         with self._changed:
             self._changed.wait_for(lambda: self._events or self._closing)
-            return self._events[0] if self._events else None
+            if not self._events:
+                return None
+            if time.monotonic() - self._settled > SETTLE_SECONDS and self._collected:
+                self._settled = time.monotonic()
+                self._events.appendleft(_settling())
+            return self._events[0]
 
     def _tell(self, event: _Event) -> bool:
         try:
@@ -211,11 +213,7 @@ class Delivery:
         return True
 
     def _begin_outage(self, error: Exception) -> None:
-        with self._changed:
-            begins = self.outage is None
-            self.outage = error
-            if begins:
-                self._spool_all()
+        begins, self.outage = self.outage is None, error
         if begins:
             text = masked((str(error).strip() or type(error).__name__).splitlines()[0])
             self._warn(
@@ -224,10 +222,16 @@ class Delivery:
             )
 
     def _spool_all(self) -> None:
-        self._spooled = True
-        waiting = filter(None, (event.point() for event in self._events))
-        with suppress(OSError):  # a full disk has worse to say, and says it elsewhere
-            self._spool.rewrite([*self._collected, *waiting])
+        points = [*self._collected, *filter(None, (event.point() for event in self._events))]
+        with suppress(OSError):
+            if points:
+                self._spool.rewrite(points)
+            else:
+                self._spool.remove()
+
+
+def _settling() -> _Event:
+    return _Event(int(time.time() * 1000), "settle", ())
 
 
 def _as_it_is(record: EncoderRecord) -> EncoderRecord:

@@ -61,6 +61,7 @@ class Journal:
         self._config = config
         self._folder = folder
         self._params: dict[str, dict[str, Any]] = {}
+        self._curve_ends: dict[str, int] = {}
         self._verified: list[tuple[float, float, bool]] = []
         is_new = runs.id(STUDY) is None
         self._study = runs.open(STUDY, config.study.name, {"status": "running"})
@@ -82,11 +83,6 @@ class Journal:
         """Writes the curves' points that wait for company."""
         self._runs.flush()
 
-    @property
-    def has_collected(self) -> bool:
-        """Whether there are such points."""
-        return self._runs.has_pending
-
     def job_started(self, job: Job, record: EncoderRecord | None) -> None:
         """Opens the encoder's run."""
         if job.kind == "protect" and record is not None:
@@ -100,14 +96,20 @@ class Journal:
     def curve(self, key: str, result: Result) -> None:
         """Collects what an encoder's training reported once."""
         run = self._runs.id(encoder_key(key))
-        if run is not None and "train_step" in result:
-            step = int(result["train_step"])
-            curve = [
-                (name, step, float(value))
-                for name, value in result.items()
-                if name.startswith("train/") and isinstance(value, int | float)
-            ]
+        if run is None or "train_step" not in result:
+            return
+        step = int(result["train_step"])
+        curve = [
+            (name, step, float(value))
+            for name, value in result.items()
+            if name.startswith("train/") and isinstance(value, int | float)
+        ]
+        if curve and key not in self._curve_ends:
+            self._curve_ends[key] = self._runs.last_step(run, curve[0][0])
+        # A trial that goes on from its checkpoint comes by some steps again.
+        if curve and step > self._curve_ends[key]:
             self._runs.log_later(run, curve)
+            self._curve_ends[key] = step
 
     def job_finished(self, job: Job, result: Result) -> None:
         """Nothing of its own: an encoder is logged when it is judged."""

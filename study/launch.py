@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from analysis.addresses import masked
@@ -26,9 +25,10 @@ from study.delivery import PATIENCE_SECONDS, Delivery
 from study.ending import conclude, go_on, report_error
 from study.errors import ConfigError
 from study.faces import check_people, prepare_identity
-from study.folder import StudyFolder, write_json
+from study.folder import write_json
 from study.jobs import JobFactory
 from study.journal import Journal
+from study.lock import running_alone
 from study.more import with_total
 from study.places import Places, check_resume
 from study.precision import settle_precision
@@ -98,9 +98,9 @@ def run_study(
     check_inputs(config)
     for name in ("mlflow", "alembic"):  # they announce every table they make
         logging.getLogger(name).setLevel(logging.WARNING)
-    lock = _take_lock(places.folder)
     try:
-        return _run_locked(config, places, options, console, factory)
+        with running_alone(places):
+            return _run_locked(config, places, options, console, factory)
     except ConfigError:
         raise
     except KeyboardInterrupt:
@@ -109,8 +109,6 @@ def run_study(
     except Exception as error:
         report_error(error, config, places.folder, console)
         return 1
-    finally:
-        lock.release()
 
 
 def until(seconds: float | None, clock: Callable[[], float] = time.monotonic) -> Callable[[], bool]:
@@ -119,22 +117,6 @@ def until(seconds: float | None, clock: Callable[[], float] = time.monotonic) ->
         return lambda: True
     end = clock() + seconds
     return lambda: clock() < end
-
-
-def _take_lock(folder: StudyFolder) -> FileLock:
-    """Makes the results folder, and keeps every other process from running the same study."""
-    lock = FileLock(folder.lock, timeout=0)
-    try:
-        folder.results.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise ConfigError(
-            f"study.name: {folder.name!r} is being run by another process (its lock is "
-            f"{folder.lock})"
-        ) from error
-    except OSError as error:
-        raise ConfigError(f"--results: cannot write to {folder.results}: {error}") from error
-    return lock
 
 
 def _run_locked(
@@ -169,7 +151,7 @@ def _run_locked(
         say(line)
 
     jobs = JobFactory(config, folder, data)
-    proposals = Proposals(config, places.storage)
+    proposals = Proposals(config, places.storage, say)
     runs = Runs(client, folder.name, folder.results / "mlartifacts" / folder.name)
     journal = Journal(runs, config, folder, data)
     if faces:
@@ -184,6 +166,7 @@ def _run_locked(
     )  # fmt: skip
     # Within seconds it is known that a server is away; `Delivery` asks again for as long as it is.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     told = Delivery(journal, Spool(folder.spool), say)
     drawing = _load_what_draws()
     try:

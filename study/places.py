@@ -66,7 +66,11 @@ def find_places(config: StudyConfig, results: Path) -> Places:
             f"{masked(tracking)!r}; "
             "use sqlite:///PATH, postgresql://… or http(s)://…"
         )
-    storage = config.study.storage or f"sqlite:///{results / 'optuna.db'}"
+    storage = (
+        config.study.storage
+        or os.environ.get("OPTUNA_STORAGE")
+        or f"sqlite:///{results / 'optuna.db'}"
+    )
     return Places(StudyFolder(results, config.study.name), tracking, storage)
 
 
@@ -124,17 +128,18 @@ def has_proposals(places: Places) -> bool:
     if not has_table(places.storage, "studies"):
         return False
     query = sqlalchemy.text("SELECT 1 FROM studies WHERE study_name = :name")
-    with _engine(places.storage) as engine, engine.connect() as connection:
+    with open_database(places.storage) as engine, engine.connect() as connection:
         return connection.execute(query, {"name": places.folder.name}).first() is not None
 
 
 def _table_names(address: str) -> list[str]:
-    with _engine(address) as engine:
+    with open_database(address) as engine:
         return sqlalchemy.inspect(engine).get_table_names()
 
 
 @contextmanager
-def _engine(address: str) -> Iterator[sqlalchemy.Engine]:
+def open_database(address: str) -> Iterator[sqlalchemy.Engine]:
+    """Reaches a database for a while; connecting takes seconds at most."""
     arguments = {} if address.startswith("sqlite") else {"connect_timeout": CONNECT_SECONDS}
     engine = sqlalchemy.create_engine(address, connect_args=arguments)
     try:

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from analysis.addresses import first_line, masked
 from search_spaces import Value
 from study.config import StudyConfig
 from study.errors import ConfigError
+from study.patience import Patience
 from trainables.seeding import derive_seed
 
 POINT = "point"
@@ -41,19 +42,28 @@ class Proposals:
     Args:
         config: The study.
         storage: Address of Optuna's storage, or a storage object.
+        warn: Is told when the storage is away, and when it is back.
+        patience: What is done then; another one in tests.
 
     Raises:
         ConfigError: If the storage cannot be opened.
     """
 
-    def __init__(self, config: StudyConfig, storage: str | optuna.storages.BaseStorage) -> None:
+    def __init__(
+        self,
+        config: StudyConfig,
+        storage: str | optuna.storages.BaseStorage,
+        warn: Callable[[str], None] = lambda text: None,
+        patience: Patience | None = None,
+    ) -> None:
+        self._patiently = patience or Patience(str(storage), warn)
         self._space = config.joint
         self._floor = config.study.utility_floor
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             self._study = optuna.create_study(
                 study_name=config.study.name,
-                storage=storage,
+                storage=_open(storage),
                 directions=["maximize", "minimize"],
                 load_if_exists=True,
             )
@@ -81,10 +91,17 @@ class Proposals:
 
     def propose(self) -> Proposal:
         """Asks for the next point: the enqueued defaults first, then the sampler's."""
-        trial = self._study.ask()
-        point = self._space.suggest(trial)
-        trial.set_user_attr(POINT, point)
-        return Proposal(trial.number, point)
+        begun: list[optuna.Trial] = []
+
+        def ask() -> Proposal:
+            # Gone on with, where the storage went away in between: an enqueued point would be lost.
+            trial = begun[0] if begun else self._study.ask()
+            begun[:] = [trial]
+            point = self._space.suggest(trial)
+            trial.set_user_attr(POINT, point)
+            return Proposal(trial.number, point)
+
+        return self._patiently(ask)
 
     def verified(self, number: int, mean_mcc: float, worst_leakage: float, saturated: bool) -> None:
         """Tells the objectives of an encoder whose last attacker has ended.
@@ -101,7 +118,37 @@ class Proposals:
         """
         if not (math.isfinite(mean_mcc) and math.isfinite(worst_leakage)):
             raise ValueError(f"objectives must be finite, got {mean_mcc=}, {worst_leakage=}")
+        self._patiently(lambda: self._tell(number, mean_mcc, worst_leakage, saturated))
+
+    def fail(self, number: int, reason: str) -> None:
+        """Tells that a point has no objectives, and why."""
+
+        def tell() -> None:
+            stored = self._stored(number)
+            if stored.state.is_finished():  # by a try whose answer was lost
+                return
+            trial = optuna.trial.Trial(self._study, stored._trial_id)
+            trial.set_user_attr(REASON, reason)
+            self._study.tell(number, state=TrialState.FAIL)
+
+        self._patiently(tell)
+
+    def note_encoder(self, number: int, encoder_id: str) -> None:
+        """Notes which encoder a point became."""
+        self._patiently(
+            lambda: optuna.trial.Trial(self._study, self._stored(number)._trial_id).set_user_attr(
+                ENCODER_ID, encoder_id
+            )
+        )
+
+    def trials(self) -> list[FrozenTrial]:
+        """The stored trials, for tests and tables."""
+        return self._study.get_trials()
+
+    def _tell(self, number: int, mean_mcc: float, worst_leakage: float, saturated: bool) -> None:
         stored = self._stored(number)
+        if stored.state.is_finished():  # by a try whose answer was lost
+            return
         trial = optuna.trial.Trial(self._study, stored._trial_id)
         # Samplers want the same constraints on every trial; above 0 is infeasible.
         constraints = {"saturated": -1.0 if saturated else 1.0}
@@ -111,23 +158,15 @@ class Proposals:
             trial.set_constraint(name, constraints[name])
         self._study.tell(number, [mean_mcc, worst_leakage])
 
-    def fail(self, number: int, reason: str) -> None:
-        """Tells that a point has no objectives, and why."""
-        trial = optuna.trial.Trial(self._study, self._stored(number)._trial_id)
-        trial.set_user_attr(REASON, reason)
-        self._study.tell(number, state=TrialState.FAIL)
-
-    def note_encoder(self, number: int, encoder_id: str) -> None:
-        """Notes which encoder a point became."""
-        trial = optuna.trial.Trial(self._study, self._stored(number)._trial_id)
-        trial.set_user_attr(ENCODER_ID, encoder_id)
-
-    def trials(self) -> list[FrozenTrial]:
-        """The stored trials, for tests and tables."""
-        return self._study.get_trials()
-
     def _stored(self, number: int) -> FrozenTrial:
         return self._study.get_trials(deepcopy=False)[number]
+
+
+def _open(storage: str | optuna.storages.BaseStorage) -> optuna.storages.BaseStorage:
+    """Optuna's storage at an address; a connection that was lost meanwhile is opened again."""
+    if not isinstance(storage, str):
+        return storage
+    return optuna.storages.RDBStorage(storage, engine_kwargs={"pool_pre_ping": True})
 
 
 def build_sampler(config: StudyConfig, seed: int) -> optuna.samplers.BaseSampler:

@@ -15,7 +15,7 @@ import argparse
 import re
 from collections.abc import Sequence
 
-from analysis.addresses import masked
+from analysis.addresses import masked, without_password
 from study.errors import ConfigError
 
 EPILOG = """\
@@ -130,7 +130,16 @@ def _split_words(words: Sequence[str]) -> tuple[str, list[str]]:
         raise ConfigError(
             f"one recipe at most, got {', '.join(recipes)}; a value is written part.field=value"
         )
-    return (recipes[0] if recipes else "quickstart"), [word for word in words if "=" in word]
+    overrides = [word for word in words if "=" in word]
+    for word in overrides:
+        name, _, value = word.partition("=")
+        if value != without_password(value):
+            raise ConfigError(
+                f"{name}: everyone on this machine can read a password on a command line, and Ray "
+                "keeps it with the job; give it in PGPASSWORD or in a file (PGPASSFILE, "
+                "~/.pgpass), or the whole address in OPTUNA_STORAGE"
+            )
+    return (recipes[0] if recipes else "quickstart"), overrides
 
 
 if __name__ == "__main__":

@@ -22,8 +22,6 @@ from study.errors import ConfigError
 
 METRICS_PER_BATCH, PARAMS_PER_BATCH = 1000, 100
 """MLflow's limits for one request."""
-FLUSH_SECONDS = 10.0
-"""Time that a curve's points may wait for company."""
 Client = MlflowClient
 """MLflow, for files that hand it on without importing it."""
 Key = tuple[str, str, str, str]
@@ -120,7 +118,6 @@ class Runs:
         self._experiment = self._open_experiment(artifacts)
         self._runs = self._find()
         self._pending: dict[str, list[Metric]] = {}
-        self._flushed = time.monotonic()
         self.end_open()
 
     def id(self, key: Key) -> str | None:
@@ -203,10 +200,7 @@ class Runs:
         self._send(run_id, points)
 
     def log_later(self, run_id: str, curve: Sequence[tuple[str, int, float]]) -> None:
-        """Collects points of curves and writes them a few seconds' worth at a time."""
-        # First, so that a call that fails here and is made again adds its points once.
-        if time.monotonic() - self._flushed > FLUSH_SECONDS:
-            self.flush()
+        """Collects points of curves for `flush`."""
         now = self._now()
         waiting = self._pending.setdefault(run_id, [])
         waiting.extend(Metric(name, value, now, step) for name, step, value in curve)
@@ -216,12 +210,6 @@ class Runs:
         for run_id, points in self._pending.items():
             self._send(run_id, points)
         self._pending.clear()
-        self._flushed = time.monotonic()
-
-    @property
-    def has_pending(self) -> bool:
-        """Whether `log_later` collected points that are not written."""
-        return bool(self._pending)
 
     def last_step(self, run_id: str, metric: str) -> int:
         """The largest step at which a metric was written; -1 if it never was."""

@@ -290,3 +290,22 @@ def test_a_deleted_experiment_is_named(make_bench, tmp_path: Path) -> None:
     client.delete_experiment(experiment.experiment_id)
     with pytest.raises(ConfigError, match="deleted"):
         Runs(client, "small", tmp_path / "mlartifacts")
+
+
+def test_steps_that_a_resumed_trial_comes_by_again_are_written_once(make_bench, tmp_path) -> None:
+    first = Told(make_bench(*SMALL), tmp_path, finish=5)
+    config = first.search.suggest("killed")
+    assert isinstance(config, dict)
+    for step in (1, 2, 3):
+        first.journal.curve(config["key"], {"train/loss": 1 / step, "train_step": step})
+    first.journal.settle()
+    second = Told(make_bench(*SMALL), tmp_path, finish=0)
+    second.search.suggest("again")
+    for step in (2, 3, 4):
+        second.journal.curve(config["key"], {"train/loss": 9.0, "train_step": step})
+    second.journal.settle()
+    (run,) = [run for run in second.runs("encoder") if run.info.status == "RUNNING"]
+    history = second.client.get_metric_history(run.info.run_id, "train/loss")
+    assert [(point.step, point.value) for point in history] == [
+        (1, 1.0), (2, 1 / 2), (3, 1 / 3), (4, 9.0),
+    ]  # fmt: skip
