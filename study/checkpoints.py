@@ -6,7 +6,7 @@ hash, which `torch.load` does not look at; the trial then goes on from the one b
 
 import glob
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 KEPT = 2
@@ -22,7 +22,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, key: str) -> None:
-        self._folder, self._key = folder, key
+        self.folder, self._key = folder, key
 
     def save(self, write: Callable[[Path], None]) -> Path:
         """Adds one, and then removes all but the newest two.
@@ -33,12 +33,12 @@ class Checkpoints:
         Returns:
             The new checkpoint.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        new = self._folder / f".{self._key}.new.pt"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        new = self.folder / f".{self._key}.new.pt"
         write(new)
         known = self.all()
         number = _number(known[0]) + 1 if known else 0
-        path = self._folder / f"{self._key}.{number:06d}.{_hash(new)}.pt"
+        path = self.folder / f"{self._key}.{number:06d}.{_hash(new)}.pt"
         new.replace(path)
         for old in known[KEPT - 1 :]:
             old.unlink(missing_ok=True)
@@ -46,7 +46,14 @@ class Checkpoints:
 
     def all(self) -> list[Path]:
         """Those that are there, the newest first; they need not be intact."""
-        found = self._folder.glob(f"{glob.escape(self._key)}.*.*.pt")
+        if not self.folder.is_dir():
+            return []
+        return self.among([path.name for path in self.folder.iterdir()])
+
+    def among(self, names: Iterable[str]) -> list[Path]:
+        """Those of file names that are this trial's checkpoints, the newest first."""
+        paths = [self.folder / name for name in names if name.startswith(f"{self._key}.")]
+        found = [path for path in paths if path.name.count(".") == self._key.count(".") + 3]
         return sorted((p for p in found if _number(p) >= 0), key=_number, reverse=True)
 
     def is_intact(self, path: Path) -> bool:
@@ -58,15 +65,15 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Removes them all, and what a killed process left half written."""
-        for path in [*self.all(), *self._folder.glob(f".{glob.escape(self._key)}.new.pt*"),
-                     *self._folder.glob(f"..{glob.escape(self._key)}.new.pt*")]:  # fmt: skip
+        for path in [*self.all(), *self.folder.glob(f".{glob.escape(self._key)}.new.pt*"),
+                     *self.folder.glob(f"..{glob.escape(self._key)}.new.pt*")]:  # fmt: skip
             path.unlink(missing_ok=True)
 
 
 def _number(path: Path) -> int:
     """The checkpoint's number; -1 if its name is none of ours."""
-    text = path.name.removesuffix(".pt").split(".")[-2]
-    return int(text) if text.isdecimal() else -1
+    parts = path.name.split(".")
+    return int(parts[-3]) if parts[-1] == "pt" and parts[-3].isdecimal() else -1
 
 
 def _hash(path: Path) -> str:

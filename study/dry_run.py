@@ -42,6 +42,7 @@ def print_plan(config: StudyConfig, places: Places, console: Console, resume: bo
     check_inputs(config)
     check_results(places.folder.results)
     client = look_at_tracking(places)
+    places.folder.take_over()
     check_resume(config, places, resume, *find_traces(places, client))
     config = with_total(config, places.folder)
     cpus, gpus = float(num_cores()), float(_num_gpus())

@@ -10,6 +10,7 @@ from analysis.addresses import masked
 from study.config import StudyConfig
 from study.folder import StudyFolder, write_json
 from study.journal import Journal
+from study.mirror import NODES_OWN
 from study.places import Places
 from study.search import VerifiedSearch
 from study.since import Ends
@@ -28,6 +29,7 @@ def report_error(
     with suppress(OSError):
         path = folder.error("driver")
         write_text(masked("".join(traceback.format_exception(error))), path)
+        folder.mirror.push(path)
         console.print(f"details: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -94,6 +96,8 @@ def conclude(
         ):
             journal.keep(path)
         journal.close("FINISHED")
+        folder.mirror.push_folder(folder.root, but=NODES_OWN)
+        folder.mirror.push_folder(folder.root / "figures")
     except Exception as error:
         text = masked((str(error).strip() or type(error).__name__).splitlines()[0])
         say(f"all trials are done, but there is no complete report: {text}")

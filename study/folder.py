@@ -5,12 +5,16 @@ whatever way, loses at most what the running trials did since their last checkpo
 """
 
 import json
+import shutil
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from study.checkpoints import Checkpoints
+from study.failures import SILENT
+from study.mirror import Mirror
 from trainables.checkpoint import write_text
 
 LOOK_SECONDS = 0.2
@@ -24,10 +28,21 @@ class StudyFolder:
     Attributes:
         results: The results folder, absolute.
         name: The study's name.
+        address: Where the results folder's files are kept, if `results` is only this machine's
+            copy of them.
     """
 
     results: Path
     name: str
+    address: str | None = None
+
+    def __str__(self) -> str:
+        return str(self.root) if self.address is None else f"{self.address}/{self.name}"
+
+    @cached_property
+    def mirror(self) -> Mirror:
+        """Passes files on to other machines and takes theirs, where no folder is shared."""
+        return Mirror(self.results, self.address)
 
     @property
     def root(self) -> Path:
@@ -82,10 +97,28 @@ class StudyFolder:
 
     def reason(self, key: str) -> str:
         """Why a trial failed: the last line of what it raised."""
+        self.mirror.pull(self.error(key))
         try:
             return self.error(key).read_text(encoding="utf-8").strip().splitlines()[-1]
         except (OSError, IndexError):
-            return "its process ended without a word (killed, or out of memory?)"
+            return SILENT
+
+    def forget_error(self, key: str) -> None:
+        """Removes what an earlier attempt of a trial raised."""
+        self.error(key).unlink(missing_ok=True)
+        self.mirror.remove(self.error(key))
+
+    def take_over(self) -> None:
+        """Makes this machine's copy what is at the address, where there is one."""
+        if self.address is None:
+            return
+        if self.config.name not in self.mirror.names(self.root):
+            # A copy of what is no more there: the study was deleted, or never passed on.
+            shutil.rmtree(self.root, ignore_errors=True)
+        self.mirror.pull_folder(self.root)
+        self.mirror.pull_folder(self.root / "trials", missing_only=True)
+        self.mirror.pull_folder(self.results / "references", missing_only=True)
+        self.mirror.pull_folder(self.cache, missing_only=True)
 
     def reference(self, key: str) -> Path:
         """A floor or a ceiling, shared by all studies."""

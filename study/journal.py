@@ -112,7 +112,9 @@ class Journal:
             self._curve_ends[key] = step
 
     def job_finished(self, job: Job, result: Result) -> None:
-        """Nothing of its own: an encoder is logged when it is judged."""
+        """Collects the last point of an encoder's curves; what it ended with is logged later."""
+        if job.kind == "protect" and not self._runs.is_complete(encoder_key(job.encoder_id)):
+            self.curve(job.key, result)
 
     def job_failed(self, job: Job, reason: str) -> None:
         """Leaves a failed run for every attacker of a failed attack trial."""
@@ -289,6 +291,7 @@ class Journal:
     def _pictures(self, run: str, record: EncoderRecord) -> None:
         """Keeps the strips of images, and a grid of them: originals, then one row per attacker."""
         folder = self._folder.encoder(record.encoder_id)
+        self._folder.mirror.pull_folder(folder)
         # Of the strength ladder the strongest: a strip per rung would hide the rest.
         labels = dict.fromkeys(
             str(result["attacker"])

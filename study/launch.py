@@ -29,6 +29,7 @@ from study.folder import write_json
 from study.jobs import JobFactory
 from study.journal import Journal
 from study.lock import running_alone
+from study.mirror import NODES_OWN
 from study.more import with_total
 from study.places import Places, check_resume
 from study.precision import settle_precision
@@ -132,12 +133,13 @@ def _run_locked(
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     client = open_tracking(places)
+    folder.take_over()
     check_resume(config, places, options.resume, *find_traces(places, client))
     config = with_total(config, folder)
     start_ray()
     cpus, gpus = cluster_resources()
     check_nodes(config.resources, node_resources())
-    check_shared(folder.results)
+    check_shared(folder.mirror)
     dataset = _prepare_data(config, places, console)
     data = {**dataset.describe(), "suite_version": SUITE_VERSION}
     check_same_data(places, client, data, options.resume)
@@ -147,6 +149,8 @@ def _run_locked(
     write_text(config.to_yaml(), folder.config)
     write_json(dict(data), folder.root / DATA_FILE)
     config = settle_precision(config, folder, console)
+    folder.mirror.push(folder.config, folder.root / DATA_FILE, folder.precision)
+    folder.mirror.push_folder(folder.cache, but=NODES_OWN, missing_only=True)
     for line in config.remarks():
         say(line)
 
@@ -161,7 +165,7 @@ def _run_locked(
     plan = make_plan(config, jobs, slots, num_references)
     console.print(
         f"study {folder.name}: {plan.num_encoders} encoders, {plan.max_concurrent} trials at a "
-        f"time, results in {folder.root}, MLflow at {masked(places.tracking)}",
+        f"time, results in {folder}, MLflow at {masked(places.tracking)}",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
     # Within seconds it is known that a server is away; `Delivery` asks again for as long as it is.
@@ -190,7 +194,7 @@ def _run_locked(
         drawing.cancel()
     if untold:
         say(
-            f"MLflow was not told {untold} things; what was measured is in {folder.root}, points "
+            f"MLflow was not told {untold} things; what was measured is in {folder}, points "
             f"of curves wait in {folder.spool}\n{go_on(config)}"
         )
         return 1

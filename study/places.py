@@ -15,6 +15,7 @@ from analysis.addresses import first_line, masked
 from study.config import StudyConfig, changed_fields, describe_change
 from study.errors import ConfigError
 from study.folder import StudyFolder
+from study.mirror import check_address, working_copy
 
 RAY_COPY = "runtime_resources"
 """Part of the path of the temporary copy in which Ray runs a submitted job."""
@@ -44,14 +45,22 @@ class Places:
         return self.tracking.startswith(("http:", "https:"))
 
 
-def find_places(config: StudyConfig, results: Path) -> Places:
+def find_places(config: StudyConfig, results: Path | str) -> Places:
     """Resolves the results folder and the two addresses; creates nothing.
+
+    Args:
+        config: The study.
+        results: A folder, or the address s3://bucket/folder.
 
     Raises:
         ConfigError: If the results would be lost with a submitted job's temporary copy, or the
             folder is a file.
     """
-    results = results.expanduser().resolve()
+    address = str(results).rstrip("/") if "://" in str(results) else None
+    if address is not None:
+        check_address(address)
+        results = working_copy(address)
+    results = Path(results).expanduser().resolve()
     if RAY_COPY in results.parts and "working_dir_files" in results.parts:
         raise ConfigError(
             f"--results: {results} is inside the temporary copy in which Ray runs a submitted job "
@@ -71,7 +80,13 @@ def find_places(config: StudyConfig, results: Path) -> Places:
         or os.environ.get("OPTUNA_STORAGE")
         or f"sqlite:///{results / 'optuna.db'}"
     )
-    return Places(StudyFolder(results, config.study.name), tracking, storage)
+    for field, used in (("MLFLOW_TRACKING_URI", tracking), ("study.storage", storage)):
+        if address is not None and used.startswith("sqlite"):
+            raise ConfigError(
+                f"{field}: with --results {address} a server is needed, this machine's copy of "
+                f"the results does not last; got {used!r}"
+            )
+    return Places(StudyFolder(results, config.study.name, address), tracking, storage)
 
 
 def check_results(results: Path) -> None:

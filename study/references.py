@@ -47,6 +47,7 @@ class ReferenceScores:
             label = str(entry["attacker"])
             key = self._jobs.reference_key(job.encoder_id, label, job.seed)
             write_json(dict(entry), self._folder.reference(key))
+            self._folder.mirror.push(self._folder.reference(key))
             self.known[job.encoder_id, label, job.seed] = entry
 
     def health(self) -> Health:

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         recipe, overrides = _split_words(options.words)
         config = load_config(recipe, overrides)
-        places = find_places(config, Path(options.results))
+        places = find_places(config, options.results)
         if options.dry_run:
             print_plan(config, places, console, options.resume)
             return 0
@@ -119,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         "--results",
         metavar="DIR",
         default="results",
-        help="folder of all results (results/)",
+        help="folder of all results (results/), or s3://bucket/folder",
     )
     return parser
 

@@ -16,10 +16,12 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from study.failures import SILENT, explain
 from study.folder import StudyFolder, read_json
 from study.health import Health
 from study.jobs import Job, JobFactory
 from study.ledger import Ledger
+from study.losses import MAX_LOSSES, Losses
 from study.proposals import Proposals
 from study.records import EncoderRecord, Listener, Result
 from study.references import ReferenceScores
@@ -45,6 +47,7 @@ class VerifiedSearch(Searcher):
         may_start: Whether new encoders may still be started; asked before each.
         slots: Trials that Tune runs at a time.
         patience: Seconds to wait for the result of a trial that says it has ended.
+        losses: Starts again what was lost with its process; another one in tests.
 
     Attributes:
         records: Every encoder so far, by identity.
@@ -61,6 +64,7 @@ class VerifiedSearch(Searcher):
         may_start: Callable[[], bool] = lambda: True,
         slots: int = 1,
         patience: float = PATIENCE_SECONDS,
+        losses: Losses | None = None,
     ) -> None:
         super().__init__()
         self.finished = False
@@ -72,6 +76,7 @@ class VerifiedSearch(Searcher):
         self._may_start = may_start
         self._slots = slots
         self._patience = patience
+        self._losses = losses or Losses()
         self._running: dict[str, Job] = {}
         self._attacks: deque[Job] = deque()
         self._encoders: deque[Job] = deque()
@@ -170,12 +175,12 @@ class VerifiedSearch(Searcher):
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         job = self._next_job()
         if job is None:
-            if self._running:
+            if self._running or self._losses:
                 return None
             self.finished = True
             return str(Searcher.FINISHED)
         # An error of an earlier attempt must not explain the end of this one.
-        self._folder.error(job.key).unlink(missing_ok=True)
+        self._folder.forget_error(job.key)
         self._running[trial_id] = job
         self._listener.job_started(job, self.records.get(job.encoder_id))
         kind = "protect" if job.kind == "protect" else "attack"
@@ -183,6 +188,7 @@ class VerifiedSearch(Searcher):
             "kind": kind,
             "key": job.key,
             "results": str(self._folder.results),
+            "address": self._folder.address,
             "study": self._folder.name,
             "trial": dict(job.config),
         }
@@ -191,11 +197,12 @@ class VerifiedSearch(Searcher):
         self._pass_note(job, result)
         path = self._folder.trial(job.key)
         done = bool(result.get("done")) and not error
+        self._folder.mirror.pull(path)
         stored = read_json(path, self._patience if done else 0.0)
         if stored is not None:
             self._absorb(job, stored)
         elif error:
-            self._absorb_failure(job, self._folder.reason(job.key))
+            self._absorb_error(job, self._folder.reason(job.key))
         elif done:
             self._absorb_failure(job, NOT_VISIBLE)
 
@@ -240,7 +247,9 @@ class VerifiedSearch(Searcher):
         """
         while True:
             may_start = not self._broken_references and self._may_start()
-            if self._attacks and not (may_start and self._are_last()):
+            if (lost := self._losses.rested()) is not None:
+                job = lost
+            elif self._attacks and not (may_start and self._are_last()):
                 job = self._attacks.popleft()
             elif self._references.waiting:
                 job = self._references.waiting.popleft()
@@ -296,6 +305,15 @@ class VerifiedSearch(Searcher):
         else:
             self.records[job.encoder_id].attacked[job.key] = result
         self._ledger.settle()
+
+    def _absorb_error(self, job: Job, reason: str) -> None:
+        count = self._losses.take(job) if reason == SILENT else 0
+        if count:
+            self._listener.warn(
+                f"{job.label}: its process was lost; it is started again ({count} of {MAX_LOSSES})"
+            )
+        else:
+            self._absorb_failure(job, explain(reason, job.kind))
 
     def _absorb_failure(self, job: Job, reason: str) -> None:
         self._listener.job_failed(job, reason)

@@ -18,6 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.config import ResourcesConfig, StudyConfig
 from study.errors import ConfigError
+from study.mirror import Mirror
 from study.search import VerifiedSearch
 from study.trial import CHECKPOINT_SECONDS, Bundles, StudyTrial, TrialFactory, make_trial
 
@@ -155,14 +156,14 @@ def node_resources() -> list[tuple[float, float]]:
 
 
 def check_shared(
-    results: Path,
+    storage: Mirror,
     nodes: Sequence[tuple[str, str]] | None = None,
-    ask: Callable[[str, Path, str], Callable[[], object]] | None = None,
+    ask: Callable[[str, str, str], Callable[[], object]] | None = None,
 ) -> None:
     """Refuses a results folder that not every node of a cluster can read and write.
 
     Args:
-        results: The folder; it exists here.
+        storage: The folder, or the address it is kept at.
         nodes: (id, name) of every node; None asks Ray.
         ask: Starts `probe` on a node and returns what waits for it; None does it through Ray.
 
@@ -171,43 +172,60 @@ def check_shared(
     """
     if nodes is None:
         nodes = [(str(node["NodeID"]), str(node["NodeManagerHostname"])) for node in _alive_nodes()]
-    if len(nodes) < 2:
+    if len(nodes) < 2 and storage.address is None:
         return
-    with tempfile.TemporaryDirectory(prefix=".probe-", dir=results) as folder:
-        token = uuid.uuid4().hex
-        (Path(folder) / "driver").write_text(token, encoding="utf-8")
-        answers = [(ask or _ask_node)(node_id, Path(folder), token) for node_id, _ in nodes]
+    token = uuid.uuid4().hex
+    place = f".probe-{token}"
+    names = [f"{place}/{name}" for name in ("driver", *(node_id for node_id, _ in nodes))]
+    try:
+        storage.write_text(token, names[0])
+        answers = [(ask or _asking(storage))(node_id, place, token) for node_id, _ in nodes]
         for (node_id, name), wait in zip(nodes, answers, strict=True):
             try:
                 wait()
-                answer = (Path(folder) / node_id).read_text(encoding="utf-8")
+                answer = storage.read_text(f"{place}/{node_id}")
                 if answer != token:
                     raise OSError(f"it wrote {answer!r} instead of {token!r}")
             except Exception as error:  # the node's own, or Ray's about the node
                 cause = getattr(error, "cause", None) or error
                 raise ConfigError(
-                    f"--results: {results} is not storage that every node shares: node {name} "
+                    f"--results: {storage} is not storage that every node shares: node {name} "
                     f"could not read and write it: {cause}"
                 ) from error
+    except OSError as error:
+        raise ConfigError(f"--results: cannot write to {storage}: {error}") from error
+    finally:
+        storage.discard(place, names)
 
 
-def probe(node_id: str, folder: Path, token: str) -> None:
+def probe(storage: Mirror, node_id: str, place: str, token: str) -> None:
     """Reads what the driver wrote and writes the same; run on another node.
 
     Raises:
         OSError: If the driver's file is not there, or the folder cannot be written.
     """
-    text = (folder / "driver").read_text(encoding="utf-8")
+    text = storage.read_text(f"{place}/driver")
     if text != token:
         raise OSError(f"the driver's file reads {text!r} instead of {token!r}")
-    (folder / node_id).write_text(token, encoding="utf-8")
+    storage.write_text(token, f"{place}/{node_id}")
 
 
-def _ask_node(node_id: str, folder: Path, token: str) -> Callable[[], object]:
-    place = NodeAffinitySchedulingStrategy(node_id, soft=False)
-    task = ray.remote(probe).options(num_cpus=0, scheduling_strategy=place, max_retries=0)
-    answer = task.remote(node_id, folder, token)
-    return lambda: ray.get(answer, timeout=PROBE_SECONDS)
+def _probe_on_node(results: str, address: str | None, node_id: str, place: str, token: str) -> None:
+    probe(Mirror(Path(results), address), node_id, place, token)
+
+
+def _asking(storage: Mirror) -> Callable[[str, str, str], Callable[[], object]]:
+    """What starts a probe on a node of the Ray that is connected."""
+
+    def ask(node_id: str, place: str, token: str) -> Callable[[], object]:
+        where = NodeAffinitySchedulingStrategy(node_id, soft=False)
+        task = ray.remote(_probe_on_node).options(
+            num_cpus=0, scheduling_strategy=where, max_retries=0
+        )
+        answer = task.remote(str(storage.results), storage.address, node_id, place, token)
+        return lambda: ray.get(answer, timeout=PROBE_SECONDS)
+
+    return ask
 
 
 def run_on_worker(work: Callable[..., Any], *given: Any, cpus: float, gpus: float) -> Any:
@@ -245,7 +263,8 @@ def run_sweep(
         Bundles(config.resources.model_dump()),
     )
     for name in ("ray.tune", "ray.train"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        # A trial's errors are in its file, and the search says what became of it.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     with (
         _sigterm_as_sigint(),
         tempfile.TemporaryDirectory(prefix="cutpoint-tune-") as storage,

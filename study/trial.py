@@ -4,9 +4,11 @@ A trial writes its own checkpoint and its own final result, so that neither a ki
 killed worker loses more than the seconds since the last checkpoint.
 """
 
+import errno
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,10 +16,15 @@ import torch
 from ray import tune
 
 from study.folder import StudyFolder, read_json, write_json
+from study.mirror import NODES_OWN, working_copy
 from trainables.checkpoint import write_text
 
 CHECKPOINT_SECONDS = 30.0
 """Time between a trial's own checkpoints."""
+FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
+FULL_DISK_SECONDS = 600.0
+"""Time that a finished trial waits for room to write its result."""
+RETRY_SECONDS = 2.0
 
 
 class Trial(Protocol):
@@ -81,10 +88,12 @@ class StudyTrial(tune.Trainable):
         config: dict[str, Any],
         factory: TrialFactory = make_trial,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
+        full_disk_seconds: float = FULL_DISK_SECONDS,
     ) -> None:
         """Prepares the trial, going on from its checkpoint if it has one."""
         self._factory = factory
         self._checkpoint_seconds = checkpoint_seconds
+        self._full_disk_seconds = full_disk_seconds
         self._trial: Trial | None = None
         self._finished: dict[str, Any] | None = None
         self._saved = 0.0
@@ -111,21 +120,18 @@ class StudyTrial(tune.Trainable):
             assert self._trial is not None
             result = self._trial.step()
             if result["done"]:
-                write_json(result, self._folder.trial(self._key))
-                self._folder.checkpoints(self._key).clear()
-                self._folder.error(self._key).unlink(missing_ok=True)
-                self._finished, self._trial = result, None
+                self._finish(result)
             elif time.monotonic() - self._saved > self._checkpoint_seconds:
-                self._save()
+                note = self._try_to_save() or note
             return self._report(result, note)
         except Exception:
-            write_text(traceback.format_exc(), self._folder.error(self._key))
+            self._note_error(traceback.format_exc())
             raise
 
     def cleanup(self) -> None:
         """Saves a trial that is stopped before its end."""
         if self._trial is not None and self._finished is None:
-            self._save()
+            self._try_to_save()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Tune's checkpoint: the trial's own, in Tune's folder."""
@@ -140,11 +146,14 @@ class StudyTrial(tune.Trainable):
             self._trial.load(path)
 
     def _start(self, config: Mapping[str, Any]) -> None:
-        self._folder = StudyFolder(Path(config["results"]), config["study"])
+        results, address = Path(config["results"]), config.get("address")
+        own = results if address is None else working_copy(address)
+        self._folder = StudyFolder(own, config["study"], address)
         self._key = str(config["key"])
-        self._trial_config: Mapping[str, Any] = config["trial"]
+        self._trial_config: Mapping[str, Any] = _moved(config["trial"], results, own)
         self._trial = None
         self._note = ""
+        self._folder.mirror.pull(self._folder.trial(self._key))
         self._finished = read_json(self._folder.trial(self._key))
         self._saved = time.monotonic()
 
@@ -153,6 +162,7 @@ class StudyTrial(tune.Trainable):
         torch.set_num_threads(int(self._trial_config["threads"]))
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+        self._fetch()
         checkpoints = self._folder.checkpoints(self._key)
         trial, damage = self._factory(self._trial_config), ""
         for path in checkpoints.all():
@@ -176,8 +186,65 @@ class StudyTrial(tune.Trainable):
 
     def _save(self) -> None:
         assert self._trial is not None
-        self._folder.checkpoints(self._key).save(self._trial.save)
+        checkpoints, mirror = self._folder.checkpoints(self._key), self._folder.mirror
+        before = checkpoints.all()
+        mirror.push(checkpoints.save(self._trial.save))
+        mirror.remove(*(path for path in before if not path.exists()))
         self._saved = time.monotonic()
+
+    def _try_to_save(self) -> str:
+        """As `_save`; what cannot be written (a full disk) ends no trial, and is said."""
+        try:
+            self._save()
+        except OSError as error:
+            self._saved = time.monotonic()
+            return f"no checkpoint could be written ({error}); the trial goes on without"
+        return ""
+
+    def _insist(self, write: Callable[[], None]) -> None:
+        """Writes a result, in spite of a disk that is full for a while: it took hours to get."""
+        end = time.monotonic() + self._full_disk_seconds
+        while True:
+            try:
+                write()
+            except OSError as error:
+                if error.errno not in FULL_DISK or time.monotonic() >= end:
+                    raise
+                time.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    def _finish(self, result: dict[str, Any]) -> None:
+        """Keeps the final result: the last thing that other machines are to see of a trial."""
+        folder, mirror = self._folder, self._folder.mirror
+        mirror.push_folder(Path(self._trial_config["output"]))
+        mirror.push_folder(folder.cache, but=NODES_OWN, missing_only=True)
+        self._insist(lambda: write_json(result, folder.trial(self._key)))
+        mirror.push(folder.trial(self._key))
+        checkpoints = folder.checkpoints(self._key)
+        mirror.remove(*checkpoints.all())
+        checkpoints.clear()
+        folder.forget_error(self._key)
+        self._finished, self._trial = result, None
+
+    def _fetch(self) -> None:
+        """Takes what other machines made and this trial goes on from."""
+        folder, mirror = self._folder, self._folder.mirror
+        if mirror.address is None:
+            return
+        mirror.pull_folder(folder.cache, missing_only=True)
+        checkpoints = folder.checkpoints(self._key)
+        mirror.pull(*checkpoints.among(mirror.names(checkpoints.folder)))
+        encoder = Path(str(self._trial_config.get("encoder", "")))
+        if encoder.is_absolute():
+            mirror.pull_folder(encoder.parent)
+
+    def _note_error(self, text: str) -> None:
+        path = self._folder.error(self._key)
+        # A full disk is itself what is to be told: the trial's own error is what must get out.
+        with suppress(OSError):
+            write_text(text, path)
+            self._folder.mirror.push(path)
 
     @staticmethod
     def _report(result: Mapping[str, Any], note: str) -> dict[str, Any]:
@@ -190,3 +257,15 @@ class StudyTrial(tune.Trainable):
         numbers = {k: v for k, v in result.items() if isinstance(v, bool | int | float)}
         words = {"note": note} if note else {}
         return {**numbers, **words, "done": bool(result.get("done", True))}
+
+
+def _moved(config: Mapping[str, Any], there: Path, here: Path) -> Mapping[str, Any]:
+    """A trial's configuration with paths of this machine in the place of the driver's."""
+    if there == here:
+        return config
+    return {
+        name: str(here / Path(value).relative_to(there))
+        if isinstance(value, str) and Path(value).is_relative_to(there)
+        else value
+        for name, value in config.items()
+    }

@@ -79,7 +79,7 @@ def check_books(
         steps = [p.step for p in client.get_metric_history(run.info.run_id, "train/loss")]
         assert steps == sorted(set(steps)), "a step is there twice"
         if curve is not None:
-            assert steps == list(range(1, curve + 1)), run.data.tags
+            assert steps == list(range(1, curve + 1)), (steps, run.data.tags)
     (study,) = by_kind["study"]
     history = client.get_metric_history(study.info.run_id, "hypervolume")
     assert [point.step for point in history] == list(range(1, num_encoders + 1))

@@ -297,9 +297,9 @@ class RayCluster:
         self._launch(*self._head, cpus=cpus)
         wait_for(lambda: answers(f"{self.dashboard}/api/version"), "Ray's dashboard")
 
-    def add_node(self, cpus: int) -> Server:
-        """Starts another node."""
-        return self._launch("--address", self.address, cpus=cpus)
+    def add_node(self, cpus: int, extra: Mapping[str, str] | None = None) -> Server:
+        """Starts another node, with more in its environment than the others have; it joins."""
+        return self._launch("--address", self.address, cpus=cpus, extra=extra)
 
     def close(self) -> None:
         """Kills everything and removes its files."""
@@ -307,7 +307,9 @@ class RayCluster:
             node.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _launch(self, *arguments: str, cpus: int) -> Server:
+    def _launch(
+        self, *arguments: str, cpus: int, extra: Mapping[str, str] | None = None
+    ) -> Server:
         node = Server(
             [
                 str(BIN / "ray"), "start", *arguments, "--num-cpus", str(cpus), "--temp-dir",
@@ -316,10 +318,12 @@ class RayCluster:
                 "--dashboard-agent-listen-port", str(free_port()), "--block",
             ],
             self.folder / f"node-{len(self.nodes)}.log",
-            self.env,
+            {**self.env, **(extra or {})},
         )  # fmt: skip
         node.launch()
         self.nodes.append(node)
+        # One after the other: two that start at once on one machine take each other's ports.
+        wait_for(lambda: b"Ray runtime started" in node.log.read_bytes(), "a node of Ray")
         return node
 
     @staticmethod

@@ -35,6 +35,13 @@ class Driver:
         write_json({**result, **changes}, self.bench.folder.trial(config["key"]))
         self.search.on_trial_complete(trial_id, {"done": True})
 
+    def fail(self, trial_id: str, config: dict[str, Any], text: str = "RuntimeError: no") -> None:
+        """Ends a job with an exception of its own."""
+        path = self.bench.folder.error(config["key"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"Traceback\n{text}\n")
+        self.search.on_trial_complete(trial_id, error=True)
+
     def run(self) -> list[str]:
         """Runs everything in order; returns what each job was about."""
         while (taken := self.take()) is not None:

@@ -22,7 +22,7 @@ def main() -> int:
     words = [word for word in sys.argv[2:] if "=" in word]
     recipe = Path(__file__).parent / "small.yaml"
     config = load_config(str(recipe), ["data.num_images=400", *words])
-    places = find_places(config, Path(sys.argv[1]))
+    places = find_places(config, sys.argv[1])
     options = Options(resume="--resume" in sys.argv)
     return run_study(config, places, options, Console(), study_fakes.slow_fake_trial)
 

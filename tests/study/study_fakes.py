@@ -136,6 +136,7 @@ def slow_fake_trial(config: Mapping[str, Any]) -> FakeProtect:
     trial.sleep = 0.1
     # One line per start, beside the study: what was begun more than once can be counted.
     results = Path(config["cache"]).parent
+    results.mkdir(parents=True, exist_ok=True)
     with (results / "starts.txt").open("a", encoding="utf-8") as file:
         file.write(f"{config.get('attack_id', config['encoder_id'])}\n")
     return trial

@@ -39,6 +39,9 @@ def drive(config: Any, search: VerifiedSearch, factory: Any) -> None:
                 result = trial.step()
                 search.on_trial_result(str(count), result)
         except MemoryError:
+            error = Path(job["results"]) / job["study"] / f"errors/{job['key']}.txt"
+            error.parent.mkdir(exist_ok=True)
+            error.write_text("Traceback\nMemoryError")
             search.on_trial_complete(str(count), error=True)
         else:
             write_json(result, Path(job["results"]) / job["study"] / f"trials/{job['key']}.json")
@@ -155,7 +158,7 @@ def test_a_collapsed_encoder_is_logged_and_no_failure(study: Study, monkeypatch)
     assert "collapsed, and so neither attacked nor on the frontier" in text
 
 
-def test_a_lost_trial_is_tried_again_on_resume_in_the_same_run(study: Study, monkeypatch) -> None:
+def test_a_failed_trial_is_tried_again_on_resume_in_the_same_run(study: Study, monkeypatch) -> None:
     step = FakeProtect.step
 
     def die(self: FakeProtect) -> dict[str, Any]:
@@ -167,7 +170,7 @@ def test_a_lost_trial_is_tried_again_on_resume_in_the_same_run(study: Study, mon
         patch.setattr(FakeProtect, "step", die)
         code, text = study.run()
     assert code == 1
-    assert "failed: its process ended without a word" in text
+    assert "failed: MemoryError; if memory was short: lower attack.batch_size" in text
     before = study.encoders().loc["searched"]
     assert before["status"] == "failed"
     code, text = study.run(resume=True)

@@ -6,6 +6,8 @@ import pytest
 from optuna.trial import TrialState
 
 from study.folder import write_json
+from study.losses import MAX_LOSSES, Losses
+from study.search import VerifiedSearch
 from tests.study.search_driver import NUM_REFERENCES, Driver
 
 
@@ -60,9 +62,7 @@ def test_the_study_goes_on_after_a_failed_trial_and_a_resumed_one_tries_it_again
         driver.finish(*driver.take())
     trial_id, config = driver.take()
     path = bench.folder.error(config["key"])
-    path.parent.mkdir(parents=True)
-    path.write_text("Traceback\nRuntimeError: no memory\n")
-    driver.search.on_trial_complete(trial_id, error=True)
+    driver.fail(trial_id, config, "RuntimeError: no memory")
     record = next(iter(bench.search.records.values()))
     assert record.status == "failed"
     assert record.reason == "decoder failed: RuntimeError: no memory"
@@ -84,8 +84,7 @@ def test_the_study_goes_on_after_a_failed_trial_and_a_resumed_one_tries_it_again
 def test_without_a_reference_nothing_is_judged(make_bench) -> None:
     bench = make_bench("study.num_encoders=3")
     driver = Driver(bench)
-    trial_id, _ = driver.take()
-    driver.search.on_trial_complete(trial_id, error=True)
+    driver.fail(*driver.take(), "RuntimeError: killed")
     order = driver.run()
     assert order == [
         "reference decoder, decoder_strong, attribute on identity",
@@ -106,7 +105,7 @@ def test_encoders_wait_for_a_reference_that_failed(make_bench) -> None:
     bench = make_bench(*words)
     driver = Driver(bench)
     floor, ceiling, *planted, encoder = (driver.take() for _ in range(5))
-    driver.search.on_trial_complete(floor[0], error=True)
+    driver.fail(*floor)
     driver.finish(*ceiling)
     for reference in planted:
         driver.finish(*reference)
@@ -188,3 +187,66 @@ def test_what_a_trial_notes_is_passed_on(make_bench) -> None:
     driver.search.on_trial_result(trial_id, {"note": "it started over", "progress": 0.1})
     ((text,),) = bench.notes.named("warn")
     assert text == "decoder, decoder_strong, attribute on constant: it started over"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("MemoryError", "lower attack.batch_size or attack.group, or raise resources.cpus_per"),
+        (
+            "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB",
+            "lower attack.batch_size or attack.group, or raise resources.gpus_per_attack",
+        ),
+        ("OSError: [Errno 28] No space left on device: 'x'", "make room in the results folder"),
+    ],
+)
+def test_a_failure_names_the_setting_to_change(make_bench, text: str, words: str) -> None:
+    bench = make_bench("study.num_encoders=2", "study.baselines=[]")
+    driver = Driver(bench)
+    for _ in range(NUM_REFERENCES + 1):
+        driver.finish(*driver.take())
+    driver.fail(*driver.take(), text)
+    (failure,) = bench.search.failures[:1]
+    assert words in failure
+    assert len(bench.notes.named("job_failed")) == 1
+    assert driver.run()  # the others go on
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_trial_whose_process_is_lost_is_started_again_after_a_rest(make_bench) -> None:
+    bench = make_bench("study.num_encoders=1", "study.baselines=[]")
+    clock = Clock()
+    bench.search = VerifiedSearch(
+        bench.jobs, bench.folder, bench.proposals, bench.notes, losses=Losses(5, clock)
+    )
+    driver = Driver(bench)
+    for _ in range(NUM_REFERENCES):
+        driver.finish(*driver.take())
+    for count in range(1, MAX_LOSSES + 1):
+        trial_id, config = driver.take()
+        assert config["kind"] == "protect"
+        bench.search.on_trial_complete(trial_id, error=True)
+        assert not bench.notes.named("job_failed")
+        # Ray has not noticed yet that the node is gone: asked now, it gets nothing, but no end.
+        clock.now += count * 5 - 1
+        assert driver.take() is None
+        assert not bench.search.finished
+        clock.now += 1
+    warned = [text for (text,) in bench.notes.named("warn")]
+    assert len(warned) == MAX_LOSSES
+    assert "its process was lost; it is started again (1 of 3)" in warned[0]
+    # Lost again and again: it may be the trial itself that uses up the memory.
+    bench.search.on_trial_complete(driver.take()[0], error=True)
+    (failure,) = bench.search.failures
+    assert "ended without a word" in failure
+    assert "lower protector.batch_size" in failure
+    assert driver.take() is None
+    assert bench.search.finished

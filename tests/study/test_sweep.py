@@ -18,6 +18,7 @@ from study.config import ResourcesConfig
 from study.errors import ConfigError
 from study.launch import Options, run_study
 from study.loading import load_config
+from study.mirror import Mirror
 from study.places import find_places
 from study.sweep import check_nodes, check_resources, check_shared, max_concurrent, probe
 from study.trial import Bundles
@@ -162,20 +163,20 @@ def test_a_trial_must_fit_on_one_node() -> None:
 
 def test_a_folder_that_a_node_cannot_reach_is_refused_and_the_node_named(tmp_path: Path) -> None:
     nodes = [("1", "alpha"), ("2", "beta")]
-    check_shared(tmp_path, nodes, partial(partial, probe))
-    elsewhere = tmp_path / "elsewhere"
+    shared, elsewhere = Mirror(tmp_path, None), Mirror(tmp_path / "elsewhere", None)
+    check_shared(shared, nodes, partial(partial, probe, shared))
 
-    def own_disk(node_id: str, folder: Path, token: str) -> None:
-        probe(node_id, elsewhere if node_id == "2" else folder, token)
+    def own_disk(node_id: str, place: str, token: str) -> None:
+        probe(elsewhere if node_id == "2" else shared, node_id, place, token)
 
     with pytest.raises(ConfigError, match="every node shares: node beta could not"):
-        check_shared(tmp_path, nodes, partial(partial, own_disk))
+        check_shared(shared, nodes, partial(partial, own_disk))
 
-    def lost_write(node_id: str, folder: Path, token: str) -> None:
+    def lost_write(node_id: str, place: str, token: str) -> None:
         if node_id == "1":
-            probe(node_id, folder, token)
+            probe(shared, node_id, place, token)
 
     with pytest.raises(ConfigError, match="node beta"):
-        check_shared(tmp_path, nodes, partial(partial, lost_write))
+        check_shared(shared, nodes, partial(partial, lost_write))
     assert list(tmp_path.iterdir()) == []
-    check_shared(tmp_path, nodes[:1], partial(partial, own_disk))
+    check_shared(shared, nodes[:1], partial(partial, own_disk))
