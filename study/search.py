@@ -76,7 +76,7 @@ class VerifiedSearch(Searcher):
         self._may_start = may_start
         self._slots = slots
         self._patience = patience
-        self._losses = losses or Losses()
+        self._losses = Losses() if losses is None else losses
         self._running: dict[str, Job] = {}
         self._attacks: deque[Job] = deque()
         self._encoders: deque[Job] = deque()
