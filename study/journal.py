@@ -61,11 +61,11 @@ class Journal:
         self._config = config
         self._folder = folder
         self._params: dict[str, dict[str, Any]] = {}
-        self._curve_ends: dict[str, int] = {}
+        self._curve_steps: dict[str, set[int]] = {}
         self._verified: list[tuple[float, float, bool]] = []
         is_new = runs.id(STUDY) is None
         self._study = runs.open(STUDY, config.study.name, {"status": "running"})
-        self._last_step = runs.last_step(self._study, "hypervolume")
+        self._last_step = max(runs.steps(self._study, "hypervolume"), default=-1)
         if is_new:
             runs.log(self._study, study_params(config))
         runs.text(self._study, config.to_yaml(), "study.yaml")
@@ -104,12 +104,12 @@ class Journal:
             for name, value in result.items()
             if name.startswith("train/") and isinstance(value, int | float)
         ]
-        if curve and key not in self._curve_ends:
-            self._curve_ends[key] = self._runs.last_step(run, curve[0][0])
+        if curve and key not in self._curve_steps:
+            self._curve_steps[key] = self._runs.steps(run, curve[0][0])
         # A trial that goes on from its checkpoint comes by some steps again.
-        if curve and step > self._curve_ends[key]:
+        if curve and step not in self._curve_steps[key]:
             self._runs.log_later(run, curve)
-            self._curve_ends[key] = step
+            self._curve_steps[key].add(step)
 
     def job_finished(self, job: Job, result: Result) -> None:
         """Collects the last point of an encoder's curves; what it ended with is logged later."""
@@ -151,6 +151,7 @@ class Journal:
         if not self._runs.is_complete(encoder_key(record.encoder_id)):
             run = self._encoder_run(record)
             self._runs.log(run, {}, encoder_metrics(record))
+            self.curve(record.encoder_id, record.protected or {})
             for figure in verdict.figures:
                 trial = _trial_of(record, figure.attacker, figure.seed)
                 self._write_attack(record.encoder_id, trial, figure.seed, figure.result, figure)
@@ -166,6 +167,7 @@ class Journal:
             return
         run = self._encoder_run(record)
         self._runs.log(run, {}, encoder_metrics(record))
+        self.curve(record.encoder_id, record.protected or {})
         for seed, result in record.results():
             trial = _trial_of(record, str(result["attacker"]), seed)
             self._write_attack(record.encoder_id, trial, seed, result, None)

@@ -211,10 +211,9 @@ class Runs:
             self._send(run_id, points)
         self._pending.clear()
 
-    def last_step(self, run_id: str, metric: str) -> int:
-        """The largest step at which a metric was written; -1 if it never was."""
-        history = self._client.get_metric_history(run_id, metric)
-        return max((point.step for point in history), default=-1)
+    def steps(self, run_id: str, metric: str) -> set[int]:
+        """The steps at which a metric was written."""
+        return {point.step for point in self._client.get_metric_history(run_id, metric)}
 
     def text(self, run_id: str, text: str, name: str) -> None:
         """Keeps a text as an artifact."""
