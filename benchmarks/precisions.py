@@ -30,16 +30,20 @@ from trainables.precision import Precision
 DATA = {**AVATARS, "image_size": 32}
 MODEL = {"backbone": "resnet18", "width": 0.25, "cut_point": "conv3"}
 SHARED = {
-    "name": "reconstruction",
     "rounds": 600,
     "batch_size": 48,
     "encoder_lr": 3e-3,
     "encoder_lr_decay": 0.1,
-    "adversary_lr": 3e-3,
 }
 METHODS = {
     "none": {**SHARED, "name": "none"},
-    "reconstruction": {**SHARED, "lambda1": 10.0, "adversary_steps": 2},
+    "reconstruction": {
+        **SHARED,
+        "name": "reconstruction",
+        "adversary_lr": 3e-3,
+        "lambda1": 10.0,
+        "adversary_steps": 2,
+    },
 }
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 

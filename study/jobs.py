@@ -320,6 +320,7 @@ class JobFactory:
         resources = self.config.resources.model_dump()
         return {
             "cache": str(self.folder.cache),
+            "content_hash": self._data["content_hash"],
             "threads": resources[f"cpus_per_{kind}"],
             "device": "cuda" if resources[f"gpus_per_{kind}"] > 0 else "cpu",
             **({"pictures": self.config.report.reconstructions} if kind == "attack" else {}),

@@ -62,6 +62,7 @@ class Journal:
         self._folder = folder
         self._params: dict[str, dict[str, Any]] = {}
         self._curve_steps: dict[str, set[int]] = {}
+        self._begun: set[str] = set()
         self._verified: list[tuple[float, float, bool]] = []
         is_new = runs.id(STUDY) is None
         self._study = runs.open(STUDY, config.study.name, {"status": "running"})
@@ -208,7 +209,7 @@ class Journal:
         known = self._runs.id(key)
         params = encoder_params(record, self._config)
         self._params[record.encoder_id] = params
-        if known is not None and self._runs.is_open(key):
+        if known is not None and self._runs.is_open(key) and record.encoder_id in self._begun:
             return known
         tags = {
             "encoder_id": record.encoder_id,
@@ -220,6 +221,7 @@ class Journal:
         run = self._runs.open(key, record.label, tags, self._study)
         self._runs.log(run, params)
         self._runs.text(run, json.dumps(dict(record.protect.config), indent=1), "config.json")
+        self._begun.add(record.encoder_id)  # only now: of a run that is open, a part may be missing
         return run
 
     def _attack_run(

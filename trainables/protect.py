@@ -24,6 +24,7 @@ from trainables.data.batches import Batch, sequential
 from trainables.data.config import DataConfig
 from trainables.data.dataset import Dataset, load_dataset
 from trainables.data.resident import on_device
+from trainables.data.source import DataError
 from trainables.data.tasks import TaskBatches
 from trainables.frozen import (
     InLoop,
@@ -57,12 +58,24 @@ CONVERGED_WITHIN = 0.01
 
 @functools.lru_cache(maxsize=2)
 def _dataset(data_json: str, cache: str) -> Dataset:
-    return load_dataset(DataConfig(**json.loads(data_json)), Path(cache))
+    # Read whole once per process: a store that was damaged since the study began is built again.
+    return load_dataset(DataConfig(**json.loads(data_json)), Path(cache), verify=True)
 
 
 def trial_dataset(config: Mapping[str, Any]) -> Dataset:
-    """Opens a trial's data; actors that are reused keep it open."""
-    return _dataset(canonical_json(config["data"]), str(config["cache"]))
+    """Opens a trial's data; actors that are reused keep it open.
+
+    Raises:
+        DataError: If they are not what the study was started on.
+    """
+    dataset = _dataset(canonical_json(config["data"]), str(config["cache"]))
+    wanted = config.get("content_hash", dataset.store.content_hash)
+    if dataset.store.content_hash != wanted:
+        raise DataError(
+            f"{dataset.store.path}: the images have changed since the study was started: SHA-256 "
+            f"{dataset.store.content_hash}, it was {wanted}"
+        )
+    return dataset
 
 
 class ProtectTrial:
@@ -70,7 +83,8 @@ class ProtectTrial:
 
     Args:
         config: `data`, `model`, `protector` (settings as JSON), `seed`, `output` (folder of the
-            encoder), `cache` (folder of the image stores), `device`, `precision`.
+            encoder), `cache` (folder of the image stores), `device`, `precision`; `content_hash`,
+            what the store's must be, if anything.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:

@@ -158,7 +158,9 @@ def test_a_collapsed_encoder_is_logged_and_no_failure(study: Study, monkeypatch)
     assert "collapsed, and so neither attacked nor on the frontier" in text
 
 
-def test_what_went_wrong_is_tried_again_on_resume_in_the_same_run(study: Study, monkeypatch) -> None:
+def test_what_went_wrong_is_tried_again_on_resume_in_the_same_run(
+    study: Study, monkeypatch
+) -> None:
     step = FakeProtect.step
 
     def die(self: FakeProtect) -> dict[str, Any]:

@@ -219,8 +219,7 @@ def load_dataset(
         config: Which images, at what size, split how.
         cache_dir: Folder of the image stores.
         verify: Whether to hash the whole stores rather than check structure and sizes alone, and
-            to compare the extra images with the study's own. Done once per node before the trials
-            start, it spares each of them the reading.
+            to compare the extra images with the study's own.
         progress: Called with (images done, images in all) while a store is built.
 
     Raises:
