@@ -4,6 +4,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -81,6 +82,21 @@ class Server:
     def is_running(self) -> bool:
         """Whether the process that was started still runs."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The process that was started; 0 if there is none."""
+        return 0 if self._process is None else self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """How the process that was started ended; None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    def signal(self, blow: signal.Signals) -> None:
+        """Sends a signal to the process that was started, and to no other."""
+        if self._process is not None:
+            self._process.send_signal(blow)
 
     def launch(self) -> None:
         """Starts it; `wait_for` tells when it is ready."""
@@ -183,6 +199,7 @@ class PostgreSQL:
     Attributes:
         password: Its owner's.
         env: What a client's environment needs to be let in.
+        is_running: Whether it was started and not stopped since.
     """
 
     user = "cutpoint"
@@ -197,6 +214,7 @@ class PostgreSQL:
         self._user = "postgres" if os.geteuid() == 0 else None
         self._folder = Path(tempfile.mkdtemp(prefix="cutpoint-postgresql-"))
         self._data = self._folder / "data"
+        self.is_running = False
         self.port = free_port()
         self.password = f"canary{secrets.token_hex(12)}"
         self.env = {"PGPASSWORD": self.password}
@@ -218,9 +236,11 @@ class PostgreSQL:
             "-c fsync=off -c log_statement=all"
         )
         self._call("pg_ctl", "start", "-w", "-o", settings, "-l", str(self._folder / "log"))
+        self.is_running = True
 
     def stop(self, mode: str = "fast") -> None:
         """Stops it; `immediate` is as bad as a crash."""
+        self.is_running = False
         self._call("pg_ctl", "stop", "-w", "-m", mode)
 
     def make_database(self, name: str) -> str:

@@ -1,14 +1,19 @@
 """Runs a study of slow fake trials in a process of its own, so that a test can kill it.
 
 python study_driver.py RESULTS [part.field=value …] [--resume]
+
+$FAKE_CHECKPOINT is the time between a trial's checkpoints.
 """
 
+import functools
+import os
 import sys
 from pathlib import Path
 
 import ray
 from rich.console import Console
 
+from study import launch
 from study.launch import Options, run_study
 from study.loading import load_config
 from study.places import find_places
@@ -24,6 +29,9 @@ def main() -> int:
     config = load_config(str(recipe), ["data.num_images=400", *words])
     places = find_places(config, sys.argv[1])
     options = Options(resume="--resume" in sys.argv)
+    if "FAKE_CHECKPOINT" in os.environ:
+        seconds = float(os.environ["FAKE_CHECKPOINT"])
+        launch.run_sweep = functools.partial(launch.run_sweep, checkpoint_seconds=seconds)
     return run_study(config, places, options, Console(), study_fakes.slow_fake_trial)
 
 

@@ -1,6 +1,7 @@
 """Trials of the real ones' interface that take milliseconds, and listeners that take notes."""
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -131,9 +132,10 @@ def fake_trial(config: Mapping[str, Any]) -> FakeProtect:
 
 
 def slow_fake_trial(config: Mapping[str, Any]) -> FakeProtect:
-    """The factory of trials slow enough to be killed."""
+    """The factory of trials slow enough to be killed; $FAKE_STEPS steps of $FAKE_SECONDS."""
     trial = fake_trial(config)
-    trial.sleep = 0.1
+    trial.sleep = float(os.environ.get("FAKE_SECONDS", "0.1"))
+    trial.steps = int(os.environ.get("FAKE_STEPS", "3"))
     # One line per start, beside the study: what was begun more than once can be counted.
     results = Path(config["cache"]).parent
     results.mkdir(parents=True, exist_ok=True)
