@@ -14,6 +14,7 @@ from study.mirror import NODES_OWN
 from study.places import Places
 from study.search import VerifiedSearch
 from study.since import Ends
+from study.tracking import Client, study_status
 from trainables.checkpoint import write_text
 
 
@@ -38,14 +39,41 @@ def go_on(config: StudyConfig) -> str:
     return f"go on with: python study/run.py {config.recipe} … --resume"
 
 
+def has_ended(config: StudyConfig, folder: StudyFolder, client: Client, console: Console) -> bool:
+    """Whether there is nothing left to do, and MLflow knows; says so then.
+
+    A scheduler may start a study that is complete as often as it likes: that takes seconds.
+    """
+    report = folder.root / "report.html"
+    if (
+        not Ends(folder).has_all(config)
+        or folder.spool.exists()
+        or not report.is_file()
+        or study_status(client, folder.name) != "finished"
+    ):
+        return False
+    console.print(
+        f"nothing is left to do: {folder.name} has its {config.study.num_encoders} encoders "
+        f"(more: study.num_encoders=+N); report: {report}",
+        markup=False, highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    return True
+
+
 def conclude(
-    search: VerifiedSearch, journal: Journal, places: Places, console: Console, started: float
+    search: VerifiedSearch,
+    journal: Journal,
+    config: StudyConfig,
+    places: Places,
+    console: Console,
+    started: float,
 ) -> int:
     """Names what failed, writes the report and keeps it with the study's run.
 
     Args:
         search: The search, finished.
         journal: Told everything.
+        config: The study.
         places: Where results are.
         console: Where to print.
         started: `time.monotonic()` when the study was started.
@@ -85,7 +113,10 @@ def conclude(
         from analysis.__main__ import rebuild  # it draws: not to be loaded before trials run
 
         report, summary = rebuild(folder.name, folder.results, places.tracking)
-        since = ends.note(search.num_started, summary, len(failures), started)
+        all_well = not (failures or unwell or search.num_not_started)
+        since = ends.note(
+            search.num_started, summary, len(failures), started, config if all_well else None
+        )
         summary = json.loads(json.dumps({**summary, "since_last_end": since.dump()}))
         write_json(summary, folder.root / "summary.json")
         journal.note_end(since)

@@ -22,7 +22,7 @@ from study.checks import (
 )
 from study.config import StudyConfig
 from study.delivery import PATIENCE_SECONDS, Delivery
-from study.ending import conclude, go_on, report_error
+from study.ending import conclude, go_on, has_ended, report_error
 from study.errors import ConfigError
 from study.faces import check_people, prepare_identity
 from study.folder import write_json
@@ -136,6 +136,8 @@ def _run_locked(
     folder.take_over()
     check_resume(config, places, options.resume, *find_traces(places, client))
     config = with_total(config, folder)
+    if has_ended(config, folder, client, console):
+        return 0
     start_ray()
     cpus, gpus = cluster_resources()
     check_nodes(config.resources, node_resources())
@@ -203,7 +205,7 @@ def _run_locked(
         with suppress(Exception), impatient():
             journal.close("KILLED")
         return 1
-    return conclude(search, journal, places, console, started)
+    return conclude(search, journal, config, places, console, started)
 
 
 def _load_what_draws() -> threading.Timer:

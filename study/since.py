@@ -6,9 +6,13 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
+from study.config import StudyConfig
 from study.folder import StudyFolder, read_json, write_json
+from trainables.attackers.suite import SUITE_VERSION
+from trainables.seeding import config_hash
 
 NUM_ENCODERS = "num_encoders"
+COMPLETE = "complete"
 
 
 @dataclass(frozen=True)
@@ -77,10 +81,19 @@ class Ends:
 
     def note_size(self, num_encoders: int) -> None:
         """Notes how many encoders it has, before anything else can go wrong."""
-        write_json({**self._before, NUM_ENCODERS: num_encoders}, self._path)
+        write_json({**self._before, NUM_ENCODERS: num_encoders, COMPLETE: None}, self._path)
+
+    def has_all(self, config: StudyConfig) -> bool:
+        """Whether it came to its end with all that this configuration asks for, and well."""
+        return bool(self._before.get(COMPLETE) == _fingerprint(config))
 
     def note(
-        self, num_encoders: int, summary: Mapping[str, Any], failures: int, started: float
+        self,
+        num_encoders: int,
+        summary: Mapping[str, Any],
+        failures: int,
+        started: float,
+        complete: StudyConfig | None = None,
     ) -> Since:
         """Notes how it is, and says what is new.
 
@@ -89,6 +102,7 @@ class Ends:
             summary: `analysis.tables.summary`.
             failures: What did not end as it should.
             started: `time.monotonic()` when this start began.
+            complete: The configuration all of which was done, and well; None if something is left.
         """
         before = self._before
         known = set(before.get("frontier", ()))
@@ -106,6 +120,12 @@ class Ends:
             "start": since.start,
             "frontier": list(summary["frontier"]),
             "hypervolume": summary["hypervolume"],
+            COMPLETE: None if complete is None else _fingerprint(complete),
         }
         write_json(now, self._path)
         return since
+
+
+def _fingerprint(config: StudyConfig) -> str:
+    """Everything that is asked for, and who attacks."""
+    return config_hash({"study": config.resolved(), "suite_version": SUITE_VERSION})

@@ -73,6 +73,12 @@ def has_study(client: MlflowClient, name: str) -> bool:
     return _study_run(client, name) is not None
 
 
+def study_status(client: MlflowClient, name: str) -> str | None:
+    """`running`, `finished` or `failed` as MLflow has it; None if it has no such study."""
+    run = _study_run(client, name)
+    return None if run is None else run.data.tags.get("status")
+
+
 def study_artifact(client: MlflowClient, name: str, file: str) -> str | None:
     """A text that MLflow keeps with a study's run; None if it is not there."""
     run = _study_run(client, name)

@@ -22,6 +22,7 @@ from study.places import find_places
 from study.run import main
 from study.search import VerifiedSearch
 from study.spool import Spool
+from study.tracking import connect
 from tests.study.study_fakes import FakeDataset, FakeProtect, fake_trial
 
 SMALL = Path(__file__).parent / "small.yaml"
@@ -55,6 +56,14 @@ class Study:
     def __init__(self, results: Path) -> None:
         self.config = load_config(str(SMALL), WORDS)
         self.places = find_places(self.config, results)
+
+    def run_id(self) -> str:
+        """The study's run in MLflow."""
+        client = connect(self.places.tracking)
+        experiment = client.get_experiment_by_name("small")
+        assert experiment is not None
+        (run,) = client.search_runs([experiment.experiment_id], "tags.kind = 'study'")
+        return str(run.info.run_id)
 
     def run(self, resume: bool = False) -> tuple[int, str]:
         """Returns the exit code and what was printed."""
@@ -155,7 +164,7 @@ def test_a_collapsed_encoder_is_logged_and_no_failure(study: Study, monkeypatch)
     # It would collapse again: there is nothing to go on with.
     code, text = study.run(resume=True)
     assert code == 0
-    assert "collapsed, and so neither attacked nor on the frontier" in text
+    assert "nothing is left to do" in text
 
 
 def test_what_went_wrong_is_tried_again_on_resume_in_the_same_run(
@@ -295,3 +304,33 @@ def test_a_permission_that_is_missing_later_is_no_bad_input(study: Study, monkey
     code, text = study.run()
     assert code == 1
     assert "PermissionError" in text
+
+
+def test_a_study_that_has_all_it_was_asked_for_starts_nothing(study: Study, monkeypatch) -> None:
+    assert study.run()[0] == 0
+    folder = study.places.folder
+
+    def no_ray() -> None:
+        raise AssertionError("Ray was started")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(launch, "start_ray", no_ray)
+        for _ in range(2):
+            code, text = study.run(resume=True)
+            assert code == 0, text
+            assert "nothing is left to do: small has its 2 encoders" in text
+            assert str(folder.root / "report.html") in text
+    # What is missing is made again, and what MLflow was not told is told.
+    for change in (
+        lambda: (folder.root / "report.html").unlink(),
+        lambda: folder.spool.write_text(""),
+        lambda: connect(study.places.tracking).set_tag(study.run_id(), "status", "failed"),
+    ):
+        change()
+        code, text = study.run(resume=True)
+        assert code == 0, text
+        assert "since the last end: 0 encoders more" in text
+    study.config = load_config(str(SMALL), ["study.num_encoders=3", *WORDS[1:]])
+    code, text = study.run(resume=True)
+    assert code == 0
+    assert "since the last end: 1 encoders more" in text
