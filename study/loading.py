@@ -14,6 +14,9 @@ from study.errors import ConfigError, unknown
 from study.protectors import drop_foreign, set_value
 
 RECIPES = Path(__file__).parent / "recipes"
+UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
+"""What is raised for no YAML, no UTF-8, no such day, a number of thousands of digits, a nesting of
+thousands of brackets."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -80,7 +83,7 @@ def _find_recipe(recipe: str) -> Path:
 def _read_parts(path: Path) -> Parts:
     try:
         tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ConfigError(f"recipe {path}: not readable as YAML: {error}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"recipe {path}: must be a mapping of parts {', '.join(PARTS)}")
@@ -106,6 +109,6 @@ def _split_override(word: str) -> tuple[str, str, Any]:
         raise unknown(f"part in {word!r}:", part, PARTS)
     try:
         value = yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{key}: {text!r} is not readable as YAML") from error
+    except UNREADABLE as error:
+        raise ConfigError(f"{key}: {text[:200]!r} is not readable as YAML") from error
     return part, name, value

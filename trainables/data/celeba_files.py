@@ -1,5 +1,6 @@
 """CelebA's text files, read strictly: a file that does not add up is refused, with its line."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from trainables.data.source import DataError
 from trainables.seeding import file_hash
 
+_COUNT, _NUMBER = re.compile(r"[0-9]{1,9}"), re.compile(r"-?[0-9]{1,18}")
+_NAME = re.compile(r"(?=.{1,100}$)\w[\w-]*(\.[\w-]+)*")
 _SUBFOLDERS = ("", "Anno", "Eval", "Img")  # flat, as unpacked by most; or as distributed
 
 
@@ -96,11 +99,17 @@ def read_attribute_file(path: Path) -> AttributeFile:
             or an image is not a plain file name.
     """
     lines = _read_lines(path)
-    if not lines[0].strip().isdecimal():
+    if not _COUNT.fullmatch(lines[0].strip()):
         raise DataError(f"{path}, line 1: must be the number of images, got {lines[0][:40]!r}")
     names = tuple(lines[1].split()) if len(lines) > 1 else ()
     if not names:
         raise DataError(f"{path}, line 2: must hold the attribute names, it is empty or missing")
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise DataError(
+                f"{path}, line 2: attribute {name[:60]!r} cannot be a part of a metric's name: "
+                "letters, digits, _, - and single dots may stand in it, up to 100"
+            )
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"{path}, line 2: attribute {twice!r} is named twice")
@@ -157,7 +166,7 @@ def read_numbers(
     numbers: dict[str, int] = {}
     for index, line in enumerate(_read_lines(path), 1):
         tokens = line.split()
-        if len(tokens) != 2 or not tokens[1].lstrip("-").isdecimal():
+        if len(tokens) != 2 or not _NUMBER.fullmatch(tokens[1]):
             raise DataError(
                 f"{path}, line {index}: must be an image's name and a number, got {line[:60]!r}"
             )

@@ -96,7 +96,8 @@ class ModelConfig(Settings):
     @classmethod
     def _own_cut(cls, values: Any) -> Any:
         if isinstance(values, dict) and "cut_point" not in values:
-            cut_point = DEFAULT_CUTS.get(values.get("backbone", "resnet18"))
+            backbone = values.get("backbone", "resnet18")
+            cut_point = DEFAULT_CUTS.get(backbone) if isinstance(backbone, str) else None
             return {**values, "cut_point": cut_point} if cut_point else values
         return values
 
