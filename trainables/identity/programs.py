@@ -1,9 +1,11 @@
 """Face models brought as programs: TorchScript, or what `torch.export` writes.
 
-A program is code: load none that you do not trust.
+Such a program can compute whatever torch can, which includes writing files; it cannot bring Python
+along. Load none that you do not trust.
 """
 
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -84,7 +86,8 @@ def _torchscript(path: Path, device: torch.device) -> tuple[Callable[[Tensor], T
 
 
 def _exported(path: Path, device: torch.device) -> tuple[Callable[[Tensor], Tensor], int | None]:
-    program = torch.export.load(path)
+    with _no_pickled_code():
+        program = torch.export.load(path)
     # Weights, constants and devices inside the graph all move.
     program = move_to_device_pass(program, device)
     inputs = program.graph_signature.user_inputs
@@ -98,6 +101,21 @@ def _exported(path: Path, device: torch.device) -> tuple[Callable[[Tensor], Tens
     # A symbol where any number of images is allowed, a plain number where it was fixed.
     batch_size = shapes[0][0] if isinstance(shapes[0][0], int) else None
     return program.module(), batch_size
+
+
+@contextmanager
+def _no_pickled_code() -> Iterator[None]:
+    """Keeps `torch.export.load` from unpickling anything but data: it falls back to that else."""
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 @contextmanager

@@ -97,8 +97,9 @@ class ModelConfig(Settings):
     def _own_cut(cls, values: Any) -> Any:
         if isinstance(values, dict) and "cut_point" not in values:
             backbone = values.get("backbone", "resnet18")
-            cut_point = DEFAULT_CUTS.get(backbone) if isinstance(backbone, str) else None
-            return {**values, "cut_point": cut_point} if cut_point else values
+            for name, cut_point in DEFAULT_CUTS.items():
+                if name == backbone:
+                    return {**values, "cut_point": cut_point}
         return values
 
     @model_validator(mode="after")
