@@ -6,12 +6,13 @@ STAMP := $(VENV)/installed
 # Two trials at a time must not each start threads for every core; trials set their own.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help study test check ui setup clean
+.PHONY: help study test check ui audit setup clean
 
 help:
 	@echo "make study   set up, then run the quickstart study (resumes it if it was interrupted)"
 	@echo "make test    set up, then run the tests"
 	@echo "make check   set up, then ruff and mypy"
+	@echo "make audit   look for known holes in what the lock names (asks the package index)"
 	@echo "make ui      MLflow's UI of results/ (it prints its address)"
 
 setup: $(STAMP)
@@ -42,3 +43,8 @@ ui: setup
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+
+audit: setup
+	@$(BIN)/python -m venv $(VENV)/audit
+	@$(VENV)/audit/bin/python -m pip install --quiet pip-audit
+	$(VENV)/audit/bin/pip-audit --require-hashes --disable-pip -r requirements.lock

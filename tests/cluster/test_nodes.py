@@ -36,6 +36,12 @@ class Site:
         wait_for(self.mlflow.answers, "MLflow's server")
         self.s3.make_bucket("studies")
 
+    def restart_ray(self) -> None:
+        """Throws the whole cluster away and starts another."""
+        self.ray.close()
+        self.ray = RayCluster(self.s3.env)
+        self.ray.start(cpus=0)
+
     def add_node(self, name: str, **extra: str) -> Server:
         """Starts a node that has a disk of its own."""
         return self.ray.add_node(1, {"CUTPOINT_SCRATCH": str(self.folder / name), **extra})
@@ -101,7 +107,10 @@ def test_a_study_on_nodes_that_share_a_bucket_outlives_one_of_them(
     assert not [name for name in bucket.names(folder.cache) if name.endswith(".arrow")]
     assert bucket.names(folder.root / "checkpoints") == []
 
-    # From another machine, which has nothing of it: one encoder more, and nothing a second time.
+    # On another Ray, from another machine, which has nothing of it: one encoder more, and nothing a
+    # second time.
+    site.restart_ray()
+    site.add_node("gamma")
     before = {name: bucket.read_text(f"small/trials/{name}") for name in bucket.names(trials)}
     shutil.rmtree(site.folder / "driver")
     again = site.drive("elsewhere", "study.num_encoders=+1", "--resume")

@@ -1,4 +1,4 @@
-"""An image store that is damaged while trials use it: they end or notice, and it is built again."""
+"""Real trials whose process or image store is lost: what follows ends as if nothing had been."""
 
 import signal
 import subprocess
@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainables.trial_probe import DATA, finish, protect_config, without_times
+from tests.trainables.trial_probe import (
+    DATA,
+    attack_config,
+    finish,
+    protect_config,
+    without_times,
+)
+from trainables.attack import AttackTrial
 from trainables.data.dataset import load_dataset
 from trainables.data.source import DataError
 from trainables.protect import ProtectTrial, _dataset, trial_dataset
@@ -72,3 +79,39 @@ def test_a_trial_whose_store_is_cut_off_dies_and_the_next_one_ends_as_if_nothing
     with pytest.warns(UserWarning, match="the image store is rebuilt"):
         again = finish(ProtectTrial(protect_config(tmp_path / "b", tmp_path / "y", **SHORT)))
     assert without_times(again) == without_times(undisturbed)
+
+
+ENCODING = """
+import os, signal, sys
+from pathlib import Path
+from tests.trainables.trial_probe import attack_config
+from trainables import encodings
+from trainables.attack import AttackTrial
+cache, output = map(Path, sys.argv[1:])
+encode, calls = encodings.Encodings._encode, []
+def dying(self, *given):
+    calls.append(given)
+    if len(calls) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return encode(self, *given)
+encodings.Encodings._encode = dying
+trial = AttackTrial(attack_config(cache, output, "identity", ["decoder"]))
+while not trial.step()["done"]:
+    pass
+"""
+
+
+@pytest.mark.slow
+def test_an_attack_that_is_killed_while_it_encodes_ends_as_if_nothing_had_been(
+    tmp_path: Path,
+) -> None:
+    def attack(output: str) -> list:
+        config = attack_config(tmp_path / "cache", tmp_path / output, "identity", ["decoder"])
+        return without_times(finish(AttackTrial(config)))
+
+    undisturbed = attack("x")
+    command = [sys.executable, "-c", ENCODING, str(tmp_path / "cache"), str(tmp_path / "y")]
+    killed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert attack("y")[-1]["results"][0]["curve"] == undisturbed[-1]["results"][0]["curve"]
+    assert attack("y")[-1]["results"][0]["test"] == undisturbed[-1]["results"][0]["test"]
