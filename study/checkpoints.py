@@ -56,6 +56,11 @@ class Checkpoints:
         found = [path for path in paths if path.name.count(".") == self._key.count(".") + 3]
         return sorted((p for p in found if _number(p) >= 0), key=_number, reverse=True)
 
+    @property
+    def reports(self) -> Path:
+        """What the trial reported shortly before its newest checkpoint."""
+        return self.folder / f"{self._key}.reports.json"
+
     def is_intact(self, path: Path) -> bool:
         """Whether a checkpoint's content is what was written."""
         try:
@@ -65,6 +70,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Removes them all, and what a killed process left half written."""
+        self.reports.unlink(missing_ok=True)
         for path in [*self.all(), *self.folder.glob(f".{glob.escape(self._key)}.new.pt*"),
                      *self.folder.glob(f"..{glob.escape(self._key)}.new.pt*")]:  # fmt: skip
             path.unlink(missing_ok=True)

@@ -27,6 +27,7 @@ from study.logged import (
     study_params,
 )
 from study.records import EncoderRecord, Result
+from study.reports import EARLIER
 from study.since import Since
 from study.tracking import Key, Runs
 from trainables.attackers.in_loop import IN_LOOP_NAMES
@@ -115,7 +116,7 @@ class Journal:
     def job_finished(self, job: Job, result: Result) -> None:
         """Collects the last point of an encoder's curves; what it ended with is logged later."""
         if job.kind == "protect" and not self._runs.is_complete(encoder_key(job.encoder_id)):
-            self.curve(job.key, result)
+            self._last_points(job.key, result)
 
     def job_failed(self, job: Job, reason: str) -> None:
         """Leaves a failed run for every attacker of a failed attack trial."""
@@ -152,7 +153,7 @@ class Journal:
         if not self._runs.is_complete(encoder_key(record.encoder_id)):
             run = self._encoder_run(record)
             self._runs.log(run, {}, encoder_metrics(record))
-            self.curve(record.encoder_id, record.protected or {})
+            self._last_points(record.encoder_id, record.protected or {})
             for figure in verdict.figures:
                 trial = _trial_of(record, figure.attacker, figure.seed)
                 self._write_attack(record.encoder_id, trial, figure.seed, figure.result, figure)
@@ -168,7 +169,7 @@ class Journal:
             return
         run = self._encoder_run(record)
         self._runs.log(run, {}, encoder_metrics(record))
-        self.curve(record.encoder_id, record.protected or {})
+        self._last_points(record.encoder_id, record.protected or {})
         for seed, result in record.results():
             trial = _trial_of(record, str(result["attacker"]), seed)
             self._write_attack(record.encoder_id, trial, seed, result, None)
@@ -268,6 +269,11 @@ class Journal:
         metrics, curve = attack_metrics(result, figures), attack_curve(result)
         self._runs.log(run, attack_params(result), metrics, curve)
         self._runs.end(key, "FINISHED")
+
+    def _last_points(self, key: str, result: Result) -> None:
+        """Collects the end of an encoder's curves, as far as it is not there yet."""
+        for report in (*result.get(EARLIER, ()), result):
+            self.curve(key, report)
 
     def _conclude(self, record: EncoderRecord, run: str, mlflow_status: str) -> None:
         protected = record.protected or {}

@@ -25,6 +25,7 @@ from study.losses import MAX_LOSSES, Losses
 from study.proposals import Proposals
 from study.records import EncoderRecord, Listener, Result
 from study.references import ReferenceScores
+from study.reports import EARLIER
 
 MAX_REPEATS = 20
 """Proposals in a row that are known already before the space counts as exhausted."""
@@ -139,7 +140,8 @@ class VerifiedSearch(Searcher):
             return
         try:
             self._pass_note(job, result)
-            self._listener.job_progressed(job, result)
+            for report in (*result.get(EARLIER, ()), result):
+                self._listener.job_progressed(job, report)
         except Exception as error:
             self.error = error
             raise

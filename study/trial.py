@@ -17,6 +17,7 @@ from ray import tune
 
 from study.folder import StudyFolder, read_json, write_json
 from study.mirror import NODES_OWN, working_copy
+from study.reports import EARLIER, Reports, numbers_of
 from trainables.checkpoint import write_text
 
 CHECKPOINT_SECONDS = 30.0
@@ -119,6 +120,7 @@ class StudyTrial(tune.Trainable):
                 return self._report(self._finished, note)
             assert self._trial is not None
             result = self._trial.step()
+            self._reports.add(result)
             if result["done"]:
                 self._finish(result)
             elif time.monotonic() - self._saved > self._checkpoint_seconds:
@@ -153,6 +155,7 @@ class StudyTrial(tune.Trainable):
         self._trial_config: Mapping[str, Any] = _moved(config["trial"], results, own)
         self._trial = None
         self._note = ""
+        self._reports = Reports()
         self._folder.mirror.pull(self._folder.trial(self._key))
         self._finished = read_json(self._folder.trial(self._key))
         self._saved = time.monotonic()
@@ -177,6 +180,7 @@ class StudyTrial(tune.Trainable):
                 path.unlink(missing_ok=True)
                 trial = self._factory(self._trial_config)  # the first may be half restored
             else:
+                self._reports.restore((read_json(checkpoints.reports) or {}).get(EARLIER))
                 if damage:
                     self._note = f"its checkpoint was damaged ({damage}): the one before was used"
                 return trial
@@ -188,6 +192,9 @@ class StudyTrial(tune.Trainable):
         assert self._trial is not None
         checkpoints, mirror = self._folder.checkpoints(self._key), self._folder.mirror
         before = checkpoints.all()
+        # First: reports that the checkpoint is behind are told twice, which does no harm.
+        write_json({EARLIER: self._reports.recent}, checkpoints.reports)
+        mirror.push(checkpoints.reports)
         mirror.push(checkpoints.save(self._trial.save))
         mirror.remove(*(path for path in before if not path.exists()))
         self._saved = time.monotonic()
@@ -219,10 +226,11 @@ class StudyTrial(tune.Trainable):
         folder, mirror = self._folder, self._folder.mirror
         mirror.push_folder(Path(self._trial_config["output"]))
         mirror.push_folder(folder.cache, but=NODES_OWN, missing_only=True)
-        self._insist(lambda: write_json(result, folder.trial(self._key)))
+        kept = {**result, EARLIER: self._reports.recent} if self._has_curves else result
+        self._insist(lambda: write_json(kept, folder.trial(self._key)))
         mirror.push(folder.trial(self._key))
         checkpoints = folder.checkpoints(self._key)
-        mirror.remove(*checkpoints.all())
+        mirror.remove(checkpoints.reports, *checkpoints.all())
         checkpoints.clear()
         folder.forget_error(self._key)
         self._finished, self._trial = result, None
@@ -234,7 +242,7 @@ class StudyTrial(tune.Trainable):
             return
         mirror.pull_folder(folder.cache, missing_only=True)
         checkpoints = folder.checkpoints(self._key)
-        mirror.pull(*checkpoints.among(mirror.names(checkpoints.folder)))
+        mirror.pull(checkpoints.reports, *checkpoints.among(mirror.names(checkpoints.folder)))
         encoder = Path(str(self._trial_config.get("encoder", "")))
         if encoder.is_absolute():
             mirror.pull_folder(encoder.parent)
@@ -246,17 +254,23 @@ class StudyTrial(tune.Trainable):
             write_text(text, path)
             self._folder.mirror.push(path)
 
-    @staticmethod
-    def _report(result: Mapping[str, Any], note: str) -> dict[str, Any]:
+    @property
+    def _has_curves(self) -> bool:
+        """Whether what is reported is nowhere else; an attack's curves come with its result."""
+        return self._trial_config.get("kind") == "protect"
+
+    def _report(self, result: Mapping[str, Any], note: str) -> dict[str, Any]:
         """What goes to the driver: numbers. Curves and results are in the trial's file.
 
         Args:
             result: What the trial reported.
             note: Something a person should know, told once.
         """
-        numbers = {k: v for k, v in result.items() if isinstance(v, bool | int | float)}
-        words = {"note": note} if note else {}
-        return {**numbers, **words, "done": bool(result.get("done", True))}
+        more: dict[str, Any] = {"note": note} if note else {}
+        earlier = self._reports.take_restored() if self._has_curves else []
+        if earlier:
+            more[EARLIER] = earlier
+        return {**numbers_of(result), **more, "done": bool(result.get("done", True))}
 
 
 def _moved(config: Mapping[str, Any], there: Path, here: Path) -> Mapping[str, Any]:

@@ -131,25 +131,3 @@ def test_a_node_that_cannot_reach_the_bucket_is_named(site: Site) -> None:
     text = driver.communicate(timeout=200)[0]
     assert driver.returncode != 0
     assert f"{ADDRESS} is not storage that every node shares: node " in text
-
-
-def test_sqlite_and_credentials_do_not_belong_to_a_bucket(tmp_path: Path) -> None:
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RAY_", "OPTUNA_"))}
-
-    def refused(*words: str, **extra: str) -> str:
-        command = [sys.executable, str(ROOT / "study" / "run.py"), "--dry-run", *words]
-        ended = subprocess.run(
-            command, env=env | extra, capture_output=True, text=True, cwd=tmp_path, check=False
-        )
-        assert ended.returncode == 2, ended.stdout
-        return ended.stderr
-
-    assert "MLFLOW_TRACKING_URI: with --results" in refused("--results", ADDRESS)
-    server = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
-    assert "study.storage: with --results" in refused("--results", ADDRESS, **server)
-    assert "~/.aws" in refused("--results", "s3://me:secret@bucket/x")
-    assert "s3://bucket/folder, got 'gs://x'" in refused("--results", "gs://x")
-    words = ("study.storage=postgresql://me:canary@host/db",)
-    error = refused(*words)
-    assert "PGPASSWORD" in error
-    assert "canary" not in error

@@ -151,7 +151,11 @@ def test_a_study_whose_attackers_are_not_well_fails_its_job(site: Site) -> None:
     submitted = site.submit(*words, "attack.max_steps=20", name="unwell")
     assert submitted.returncode != 0
     assert site.status("unwell") == "FAILED"
-    assert "the attackers are not well" in site.log("unwell")
+    log = site.log("unwell")
+    assert "the attackers are not well" in log
+    assert "ceiling of decoder: 0." in log
+    page = (site.results / "unwell" / "report.html").read_text(encoding="utf-8")
+    assert "the leakages of this study prove nothing" in page
 
 
 def test_a_stopped_job_goes_on_where_it_was(site: Site, monkeypatch) -> None:

@@ -282,3 +282,37 @@ def test_weights_that_are_no_vgg16_are_refused(results, tmp_path, capsys, how) -
     error = refused(results, capsys, *words, *how)
     assert "'features.0.weight' must have shape [64, 3, 3, 3], got [64, 3, 5, 5]" in error
     assert not results.exists()
+
+
+ADDRESS = "s3://studies/nightly"
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "expected"),
+    [
+        (["--results", ADDRESS], {}, "MLFLOW_TRACKING_URI: with --results s3://studies/nightly"),
+        (
+            ["--results", ADDRESS],
+            {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"},
+            "study.storage: with --results s3://studies/nightly a server is needed",
+        ),
+        (["--results", "s3://me:canary@bucket/x"], {}, "~/.aws, not into the address"),
+        (["--results", "s3:///x"], {}, "the bucket is missing"),
+        (["--results", "gs://x"], {}, "a folder or s3://bucket/folder, got 'gs://x'"),
+        (
+            ["study.storage=postgresql://me:canary@host/db"],
+            {},
+            "study.storage: everyone on this machine can read a password on a command line",
+        ),
+    ],
+)
+def test_buckets_and_passwords(words, env, expected, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_TRACKING_URI", "OPTUNA_STORAGE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert main(["--dry-run", *words]) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert "canary" not in error

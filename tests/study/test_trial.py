@@ -1,6 +1,7 @@
 """The Tune trainable without Tune: checkpoints, results, errors, and one actor for many trials."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from study.checkpoints import Checkpoints
 from study.folder import StudyFolder
+from study.reports import Reports
 from study.trial import StudyTrial
 from tests.study.study_fakes import FakeProtect, fake_trial
 from trainables.checkpoint import load_state, save_state
@@ -194,3 +196,40 @@ def test_a_result_that_is_not_finite_is_an_error_not_a_file(tmp_path: Path, monk
     with pytest.raises(ValueError, match="JSON compliant"):
         trial.train()
     assert not StudyFolder(tmp_path, "s").trial("a").exists()
+
+
+def test_reports_that_were_on_their_way_are_told_again(tmp_path: Path) -> None:
+    """A driver that is killed has not read what the trial reported just before its checkpoint."""
+    first = LocalTrial(job(tmp_path, "a"))
+    first.train()
+    first.train()
+    second = LocalTrial(job(tmp_path, "a"))
+    result = second.train()
+    assert [report["train_step"] for report in result["earlier"]] == [1, 2]
+    assert result["train_step"] == 3
+    # And where the last step was on its way, the result on disk has it all.
+    stored = json.loads(StudyFolder(tmp_path, "s").trial("a").read_text())
+    assert [report["train_step"] for report in stored["earlier"]] == [1, 2, 3]
+    assert not list((tmp_path / "s" / "checkpoints").iterdir())
+    # One that goes on in its own process has nothing to tell twice.
+    undisturbed = LocalTrial(job(tmp_path, "b"))
+    assert "earlier" not in undisturbed.train()
+    assert "earlier" not in undisturbed.train()
+
+
+def test_reports_of_long_ago_have_arrived_and_odd_ones_are_passed_over() -> None:
+    now = 0.0
+    reports = Reports(lambda: now)
+    reports.add({"train_step": 1, "note": "words", "train/loss": math.nan})
+    now = 20.0
+    reports.add({"train_step": 2})
+    assert reports.recent == [{"train_step": 1}, {"train_step": 2}]
+    now = 40.0
+    reports.add({"train_step": 3})
+    assert reports.recent == [{"train_step": 2}, {"train_step": 3}]
+    for odd in (None, 7, "text", {"a": 1}):
+        reports.restore(odd)
+        assert reports.take_restored() == []
+    reports.restore([{"train_step": 1}, "text", {"train_step": 2, "more": [1]}])
+    assert reports.take_restored() == [{"train_step": 1}, {"train_step": 2}]
+    assert reports.take_restored() == []

@@ -63,14 +63,3 @@ def test_one_command_gives_a_report_and_another_goes_on(tmp_path):
     assert len(grown) == len(encoders) + 1
     same = grown.merge(encoders.reset_index(), on="encoder_id", suffixes=("", "_before"))
     assert (same["run_id"] == same["run_id_before"]).all()
-
-
-@pytest.mark.slow
-@pytest.mark.ray
-def test_attackers_that_are_not_well_are_named_and_the_exit_code_is_1(tmp_path):
-    ended = run(tmp_path, "attack.max_steps=20", "study.name=unwell", "study.baselines=[]")
-    assert ended.returncode == 1, ended.stdout + ended.stderr
-    assert "the attackers are not well" in ended.stdout
-    assert "ceiling of decoder: 0." in ended.stdout
-    page = (tmp_path / "results" / "unwell" / "report.html").read_text(encoding="utf-8")
-    assert "the leakages of this study prove nothing" in page

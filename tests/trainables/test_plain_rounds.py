@@ -104,8 +104,9 @@ def losses(method, cut, dtype):
 def test_in_single_precision_losses_differ_by_rounding_alone(method):
     exact = losses(method, "conv3", torch.float64)[1]
     ours, plain = losses(method, "conv3", torch.float32)
-    rounding = ((plain - exact).abs() / exact.abs()).cummax(dim=0).values
-    apart = (ours - exact).abs() / exact.abs()
-    # Rounding grows from 1e-7 in the first round to 1e-2 in the last; bfloat16 begins at 1e-3.
-    assert (rounding[0] < 1e-5).all(), "rounding alone would hide a mistake"
+    # Of all terms the one that it reached first: which that is differs from processor to processor.
+    rounding = ((plain - exact).abs() / exact.abs()).cummax(dim=0).values.amax(dim=1)
+    apart = ((ours - exact).abs() / exact.abs()).amax(dim=1)
+    # Rounding grows from 1e-6 in the first round to 1e-2 in the last; bfloat16 begins at 1e-3.
+    assert rounding[0] < 1e-5, "rounding alone would hide a mistake"
     assert (apart <= 10 * rounding + 1e-5).all(), f"{apart.tolist()} beside {rounding.tolist()}"

@@ -1,0 +1,23 @@
+"""The soak, as long as CI can afford: each fault once, in a fixed order of chance."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.timeout(420)
+def test_a_minute_of_faults_leaves_the_books_in_order() -> None:
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "tests" / "soak.py"), "--minutes", "0.7", "--seed", "3"],
+        capture_output=True, text=True, check=False, timeout=400,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    lines = ended.stdout.splitlines()
+    assert "the books of" in lines[-2]
+    assert "driver killed" in ended.stdout
