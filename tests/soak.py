@@ -239,7 +239,7 @@ class Soak:
             self.command(), env=self.environment(), capture_output=True, text=True, check=False
         )
         if self.driver.is_running:
-            assert twin.returncode == REFUSED, twin.stdout
+            assert twin.returncode == REFUSED, (twin.returncode, twin.stdout, twin.stderr)
             assert "is being run by another process" in twin.stderr, twin.stderr
 
     def stop_mlflow(self) -> None:

@@ -14,6 +14,7 @@ import ray
 from rich.console import Console
 
 from study import launch
+from study.errors import ConfigError
 from study.launch import Options, run_study
 from study.loading import load_config
 from study.places import find_places
@@ -32,7 +33,11 @@ def main() -> int:
     if "FAKE_CHECKPOINT" in os.environ:
         seconds = float(os.environ["FAKE_CHECKPOINT"])
         launch.run_sweep = functools.partial(launch.run_sweep, checkpoint_seconds=seconds)
-    return run_study(config, places, options, Console(), study_fakes.slow_fake_trial)
+    try:
+        return run_study(config, places, options, Console(), study_fakes.slow_fake_trial)
+    except ConfigError as error:  # as study/run.py does
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":
