@@ -54,7 +54,7 @@ def has_ended(config: StudyConfig, folder: StudyFolder, client: Client, console:
         return False
     console.print(
         f"nothing is left to do: {folder.name} has its {config.study.num_encoders} encoders "
-        f"(more: study.num_encoders=+N); report: {report}",
+        f"(more: study.num_encoders=+N); report: {folder}/report.html",
         markup=False, highlight=False, soft_wrap=True,
     )  # fmt: skip
     return True
@@ -137,6 +137,6 @@ def conclude(
             write_text(masked(traceback.format_exc()), folder.error("driver"))
         return 1
     counts = f"{summary['num_verified']} encoders verified, {summary['frontier_size']} of them on"
-    say(f"{counts} the frontier; report: {report}")
+    say(f"{counts} the frontier; report: {folder}/report.html")
     say(since.sentence())
     return 1 if failures or unwell else 0

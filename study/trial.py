@@ -224,7 +224,8 @@ class StudyTrial(tune.Trainable):
     def _finish(self, result: dict[str, Any]) -> None:
         """Keeps the final result: the last thing that other machines are to see of a trial."""
         folder, mirror = self._folder, self._folder.mirror
-        mirror.push_folder(Path(self._trial_config["output"]))
+        # Attacks lay their pictures beside the encoder, which is there already.
+        mirror.push_folder(Path(self._trial_config["output"]), missing_only=not self._has_curves)
         mirror.push_folder(folder.cache, but=NODES_OWN, missing_only=True)
         kept = {**result, EARLIER: self._reports.recent} if self._has_curves else result
         self._insist(lambda: write_json(kept, folder.trial(self._key)))

@@ -2,6 +2,7 @@
 
     python tests/soak.py                        30 minutes
     python tests/soak.py --minutes 5 --seed 7   another half hour's beginning
+    python tests/soak.py --count 10 --only 'driver killed'
 
 Trials are fakes that take a second or two; Ray, MLflow's server and PostgreSQL are real. Whatever
 happens, the study goes on, or the same command with --resume goes on with it; in the end Optuna's
@@ -10,6 +11,7 @@ trials, MLflow's runs, Tune's trials and the tables' rows agree, each curve has 
 
 import argparse
 import collections
+import math
 import os
 import random
 import shutil
@@ -85,15 +87,22 @@ class Soak:
             found["disk full"] = self.fill_disk
         return found
 
-    def run(self, seconds: float) -> None:
-        """Lets things happen for a while, then lets the study end, and checks."""
+    def run(self, seconds: float, only: str | None = None, count: float = math.inf) -> None:
+        """Lets things happen for a while, then lets the study end, and checks.
+
+        Args:
+            seconds: How long.
+            only: The one fault that happens; None for all.
+            count: How often something happens.
+        """
         order: list[str] = []
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while time.monotonic() < end and self.counts.total() < count:
             self.keep_driver()
             self.pause(self.random.uniform(*QUIET_SECONDS))
             if not order:  # each once before any twice
-                order = self.random.sample(list(self.faults()), len(self.faults()))
+                names = list(self.faults()) if only is None else [only]
+                order = self.random.sample(names, len(names))
             name = order.pop()
             self.say(name)
             self.counts[name] += 1
@@ -324,13 +333,17 @@ def main() -> int:
     )
     parser.add_argument("--minutes", type=float, default=30.0, help="how long (30)")
     parser.add_argument("--seed", type=int, default=0, help="of what happens when (0)")
+    parser.add_argument("--count", type=float, default=math.inf, help="faults at most")
+    parser.add_argument("--only", metavar="FAULT", help="nothing else happens")
     parser.add_argument("--keep", action="store_true", help="keep the folder, for its log")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="cutpoint-soak-"))
     print(f"soak in {folder}", flush=True)
     soak = Soak(folder, options.seed)
     try:
-        soak.run(60 * options.minutes)
+        if options.only not in (None, *soak.faults()):
+            parser.error(f"--only: one of {', '.join(soak.faults())}, got {options.only!r}")
+        soak.run(60 * options.minutes, options.only, options.count)
     finally:
         soak.close()
         if not options.keep:
