@@ -15,7 +15,7 @@ from study.mirror import Mirror, working_copy
 from tests.books import check_books
 from tests.services import ROOT, MlflowServer, PostgreSQL, RayCluster, S3Server, Server, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 ADDRESS = "s3://studies/nightly"
 WORDS = ("attack.group=2", "study.max_concurrent=2")
 
@@ -91,12 +91,12 @@ def test_a_study_on_nodes_that_share_a_bucket_outlives_one_of_them(
     folder = StudyFolder(bucket.results, "small", ADDRESS)
     driver = site.drive("driver", "study.num_encoders=4")
     trials = folder.root / "trials"
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while len(bucket.names(trials)) < 8 and driver.poll() is None:
         assert time.monotonic() < end
         time.sleep(0.2)
     lost.kill()
-    text = driver.communicate(timeout=200)[0]
+    text = driver.communicate(timeout=400)[0]
     assert driver.returncode == 0, text
     check_books(folder, site.mlflow.address, site.storage, 4)
     # Each node did some of the work; only the bucket has all of it.
@@ -114,7 +114,7 @@ def test_a_study_on_nodes_that_share_a_bucket_outlives_one_of_them(
     before = {name: bucket.read_text(f"small/trials/{name}") for name in bucket.names(trials)}
     shutil.rmtree(site.folder / "driver")
     again = site.drive("elsewhere", "study.num_encoders=+1", "--resume")
-    text = again.communicate(timeout=200)[0]
+    text = again.communicate(timeout=400)[0]
     assert again.returncode == 0, text
     assert "1 encoders more" in text
     os.environ["CUTPOINT_SCRATCH"] = str(site.folder / "elsewhere")
@@ -128,6 +128,6 @@ def test_a_study_on_nodes_that_share_a_bucket_outlives_one_of_them(
 def test_a_node_that_cannot_reach_the_bucket_is_named(site: Site) -> None:
     site.add_node("cut-off", AWS_ENDPOINT_URL="http://127.0.0.1:9")
     driver = site.drive("third", "study.num_encoders=1", "study.name=other")
-    text = driver.communicate(timeout=200)[0]
+    text = driver.communicate(timeout=400)[0]
     assert driver.returncode == 2
     assert f"{ADDRESS} is not storage that every node shares: node " in text

@@ -17,7 +17,7 @@ from study.spool import Spool
 from tests.books import check_books
 from tests.services import BIN, ROOT, MlflowServer, PostgreSQL, RayCluster, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 SMALL = (
     "quickstart", "data.num_images=400", "model.cut_point=conv4", "model.width=0.125",
     "protector.warmup=4", "protector.lambda2=0", "protector.mu1=0", "protector.mu2=0",
@@ -83,7 +83,7 @@ class Site:
         """Ray's word for how a job stands."""
         return str(self.get(name)["status"])
 
-    def until(self, name: str, text: str, seconds: float = 200) -> None:
+    def until(self, name: str, text: str, seconds: float = 400) -> None:
         """Waits until a job has printed something; one that ends before fails the test."""
         end = time.monotonic() + seconds
         while text not in (log := self.log(name)):
@@ -161,7 +161,7 @@ def test_a_study_whose_attackers_are_not_well_fails_its_job(site: Site) -> None:
 
 def test_a_stopped_job_goes_on_where_it_was(site: Site, monkeypatch) -> None:
     words = ("study.name=stopped", "study.num_encoders=1", "study.baselines=[]",
-             "protector.rounds=400")  # fmt: skip
+             "protector.rounds=300")  # fmt: skip
     site.submit(*words, name="first", wait=False)
     folder = StudyFolder(site.results, "stopped")
 
@@ -169,7 +169,7 @@ def test_a_stopped_job_goes_on_where_it_was(site: Site, monkeypatch) -> None:
         points = list(Spool(folder.spool).read())
         return any(not folder.trial(point.key).exists() for point in points[-1:])
 
-    wait_for(in_training, "an encoder that reports", 200)
+    wait_for(in_training, "an encoder that reports", 400)
     before = time.time()
     stopped = site.ask("stop", "first")
     assert "was stopped" in stopped.stdout, stopped.stdout + stopped.stderr
@@ -185,7 +185,7 @@ def test_a_stopped_job_goes_on_where_it_was(site: Site, monkeypatch) -> None:
     assert twin.returncode != 0
     assert "is being run by another process" in site.log("twin")
     site.until("second", "since the last end")
-    wait_for(lambda: site.status("second") == "SUCCEEDED", "its end")
+    wait_for(lambda: site.status("second") == "SUCCEEDED", "its end", 200)
     monkeypatch.setenv("PGPASSWORD", site.password)
     check_books(folder, site.mlflow.address, site.storage, 1, curve=None)
 
