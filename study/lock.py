@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import sqlalchemy
 from filelock import FileLock, Timeout
 
-from analysis.addresses import first_line, masked
+from analysis.addresses import masked
 from study.errors import ConfigError
-from study.places import Places, open_database
+from study.places import Places, check_database, open_database
 
 
 @contextmanager
@@ -46,17 +46,12 @@ def _database_lock(places: Places) -> Iterator[None]:
     if not places.storage.startswith("postgresql"):
         yield
         return
-    # Both sides of Optuna's storage may be of any version: the lock is no table, only a number.
+    # No table: only a number, which PostgreSQL knows as long as the connection lasts.
     digest = hashlib.sha256(f"cutpoint {places.folder.name}".encode()).digest()
     number = int.from_bytes(digest[:8], "big", signed=True)
+    check_database("study.storage", places.storage)
     with open_database(places.storage) as engine:
-        try:
-            connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        except Exception as error:  # SQLAlchemy's or the driver's: all mean the same
-            raise ConfigError(
-                f"study.storage: no database answers at {masked(places.storage)}: "
-                f"{first_line(error, places.storage)}"
-            ) from error
+        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
             taken = connection.execute(
                 sqlalchemy.text("SELECT pg_try_advisory_lock(:number)"), {"number": number}

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from study.errors import ConfigError
+from trainables.checkpoint import write_bytes
 
 SCHEME = "s3://"
 NODES_OWN = (".arrow", ".lock", ".jsonl")
@@ -79,11 +80,7 @@ class Mirror:
         for path in paths:
             content = self._read(self._remote(path))
             if content is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content)
-                os.replace(temporary, path)
+                write_bytes(content, path)
 
     def pull_folder(self, folder: Path, missing_only: bool = False) -> None:
         """Copies the files directly in a folder.

@@ -4,7 +4,6 @@ One process writes, the driver. Runs are found again by their tags, so a resumed
 the same rows.
 """
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from analysis.addresses import first_line, masked
 from study.errors import ConfigError
+from trainables.environment import environment
 
 METRICS_PER_BATCH, PARAMS_PER_BATCH = 1000, 100
 """MLflow's limits for one request."""
@@ -31,23 +31,8 @@ Key = tuple[str, str, str, str]
 @contextmanager
 def impatient() -> Iterator[None]:
     """Lets MLflow's HTTP client give up within seconds: a first contact, not a hiccup."""
-    with _environment(MLFLOW_HTTP_REQUEST_MAX_RETRIES="1", MLFLOW_HTTP_REQUEST_TIMEOUT="5"):
+    with environment(MLFLOW_HTTP_REQUEST_MAX_RETRIES="1", MLFLOW_HTTP_REQUEST_TIMEOUT="5"):
         yield
-
-
-@contextmanager
-def _environment(**settings: str) -> Iterator[None]:
-    """Sets what MLflow can only be told by the environment, for a while."""
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def connect(address: str) -> MlflowClient:
@@ -86,7 +71,7 @@ def study_artifact(client: MlflowClient, name: str, file: str) -> str | None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         try:
-            with _environment(MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false"):
+            with environment(MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false"):
                 path = client.download_artifacts(run.info.run_id, file, folder)
             return Path(path).read_text(encoding="utf-8")
         except (MlflowException, OSError, UnicodeDecodeError):

@@ -2,7 +2,6 @@
 
 import collections
 import json
-from pathlib import Path
 
 import optuna
 import pandas as pd
@@ -83,8 +82,3 @@ def check_books(
     (study,) = by_kind["study"]
     history = client.get_metric_history(study.info.run_id, "hypervolume")
     assert [point.step for point in history] == list(range(1, num_encoders + 1))
-
-
-def quote(path: Path, tail: int = 3000) -> str:
-    """The end of a log, for the message of a failed assertion."""
-    return path.read_text(encoding="utf-8", errors="replace")[-tail:]

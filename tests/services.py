@@ -304,7 +304,6 @@ class RayCluster:
             "--head", "--port", str(self._port), "--dashboard-host", "127.0.0.1",
             "--dashboard-port", str(port), "--ray-client-server-port", str(free_port()),
         ]  # fmt: skip
-        self._dashboard_port = port
         self.nodes: list[Server] = []
 
     @property

@@ -163,15 +163,6 @@ def test_a_full_disk_under_mlflows_artifacts_holds_nothing_up(
             assert "config.json" in names
 
 
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[PostgreSQL]:
-    """A PostgreSQL that runs."""
-    server = PostgreSQL()
-    server.start()
-    yield server
-    server.close()
-
-
 def test_optuna_goes_on_where_it_was_when_postgresql_is_back(
     make_config, postgresql: PostgreSQL, monkeypatch
 ) -> None:

@@ -5,7 +5,6 @@ along. Load none that you do not trust.
 """
 
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.export.passes import move_to_device_pass
 
+from trainables.environment import environment
 from trainables.seeding import HASH_LENGTH, file_hash
 
 
@@ -86,7 +86,8 @@ def _torchscript(path: Path, device: torch.device) -> tuple[Callable[[Tensor], T
 
 
 def _exported(path: Path, device: torch.device) -> tuple[Callable[[Tensor], Tensor], int | None]:
-    with _no_pickled_code():
+    # It would fall back to unpickling anything, code included, where a file is no plain data.
+    with environment(TORCH_FORCE_WEIGHTS_ONLY_LOAD="1"):
         program = torch.export.load(path)
     # Weights, constants and devices inside the graph all move.
     program = move_to_device_pass(program, device)
@@ -101,21 +102,6 @@ def _exported(path: Path, device: torch.device) -> tuple[Callable[[Tensor], Tens
     # A symbol where any number of images is allowed, a plain number where it was fixed.
     batch_size = shapes[0][0] if isinstance(shapes[0][0], int) else None
     return program.module(), batch_size
-
-
-@contextmanager
-def _no_pickled_code() -> Iterator[None]:
-    """Keeps `torch.export.load` from unpickling anything but data: it falls back to that else."""
-    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
 
 
 @contextmanager
