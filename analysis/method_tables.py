@@ -1,4 +1,4 @@
-"""The report's tables of methods side by side and of encoders that collapsed."""
+"""The report's tables of methods side by side, and of encoders that collapsed or are dominated."""
 
 from typing import Any
 
@@ -30,14 +30,18 @@ def method_table(tables: StudyTables) -> dict[str, Any]:
     summaries, labels = method_summaries(encoders), encoder_labels(encoders)
     leaked = [kind for kind in KINDS if any(kind in s.median_leakage for s in summaries)]
     gaps = [kind for kind in KINDS if any(kind in s.median_gap for s in summaries)]
+    dominated = any(one.num_dominated for one in summaries)
     head = [
-        "method", "encoders", "verified", "collapsed", "failed", "on the frontier",
-        "own hypervolume", "best trade", "leakage drop", "utility loss", "most often worst",
+        "method", "encoders", "verified", *(["dominated"] if dominated else []), "collapsed",
+        "failed", "on the frontier", "own hypervolume", "best trade", "leakage drop",
+        "utility loss", "most often worst",
         *(f"median {kind} leakage" for kind in leaked), *(f"median {kind} gap" for kind in gaps),
     ]  # fmt: skip
     rows = []
     for one in summaries:
-        counts = (one.num_encoders, one.num_verified, one.num_collapsed, one.num_failed)
+        counts = [one.num_encoders, one.num_verified, one.num_collapsed, one.num_failed]
+        if dominated:
+            counts.insert(2, one.num_dominated)
         rows.append(
             {
                 "class": "",
@@ -69,6 +73,24 @@ def collapsed_table(tables: StudyTables) -> dict[str, Any]:
         *((text, lambda row, name=name: number_cell(row[name])) for name, text in scores.items()),
         *setting_columns(shown),
         ("reason", lambda row: Cell(row["reason"] or row["stopped"] or "–", row["reason"], "wrap")),
+    ]
+    rows = [
+        {"class": "", "cells": [cell(row) for _, cell in columns]} for _, row in shown.iterrows()
+    ]
+    return {"head": [heading for heading, _ in columns], "rows": rows}
+
+
+def dominated_table(tables: StudyTables) -> dict[str, Any]:
+    """Head and rows of the table of encoders that early stopping spared further attackers."""
+    encoders = tables.encoders
+    shown = encoders[(encoders["status"] == "dominated") & encoders["role"].isin(JUDGED_ROLES)]
+    columns: list[Column] = [
+        *name_columns(encoders),
+        ("mean MCC", lambda row: number_cell(row[UTILITY])),
+        ("leakage so far", lambda row: number_cell(row["leakage/at_least"], flag="bound")),
+        ("trials spared", lambda row: amount_cell(row["num_spared"])),
+        *setting_columns(shown),
+        ("reason", lambda row: Cell(row["reason"] or "–", row["reason"], "wrap")),
     ]
     rows = [
         {"class": "", "cells": [cell(row) for _, cell in columns]} for _, row in shown.iterrows()

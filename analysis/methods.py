@@ -33,6 +33,7 @@ class MethodSummary:
         num_verified: Those that may be compared.
         num_lower_bounds: Those of them whose leakage is a lower bound.
         num_collapsed: Those that finished, but with a collapsed code.
+        num_dominated: Those that were attacked no further, others being better already.
         num_failed: Those that failed or diverged.
         num_on_frontier: Those on the frontier of the whole study.
         hypervolume: Area that its own frontier commands; None where it has none, because no
@@ -49,6 +50,7 @@ class MethodSummary:
     num_verified: int
     num_lower_bounds: int
     num_collapsed: int
+    num_dominated: int
     num_failed: int
     num_on_frontier: int
     hypervolume: float | None
@@ -105,6 +107,7 @@ def _summary(
         num_verified=len(verified),
         num_lower_bounds=int((~saturated).sum()),
         num_collapsed=int((own["status"] == "collapsed").sum()),
+        num_dominated=int((own["status"] == "dominated").sum()),
         num_failed=int(own["status"].isin(["failed", "diverged"]).sum()),
         num_on_frontier=int(best["encoder_id"].isin(own["encoder_id"]).sum()),
         hypervolume=study_hypervolume(own) if saturated.any() else None,

@@ -14,6 +14,7 @@ from analysis.load import StudyTables
 from analysis.methods import compares_methods
 from analysis.narrative_methods import (
     collapsed_sentence,
+    dominated_sentence,
     gap_sentences,
     listed,
     method_sentences,
@@ -141,6 +142,7 @@ def how_sure(tables: StudyTables, facts: dict[str, Any]) -> list[str]:
             "measure and are left out; the reasons are listed below."
         )
     sentences += collapsed_sentence(facts)
+    sentences += dominated_sentence(facts)
     if facts["num_running"]:
         sentences.append(
             f"The study is not complete: {_plural(facts['num_running'], 'encoder')} of "

@@ -81,6 +81,19 @@ def collapsed_sentence(facts: dict[str, Any]) -> list[str]:
     ]
 
 
+def dominated_sentence(facts: dict[str, Any]) -> list[str]:
+    """What early stopping spared; empty where it spared nothing."""
+    count = facts["num_dominated"]
+    if not count:
+        return []
+    what = "attack trial" if facts["num_spared"] == 1 else "attack trials"
+    return [
+        f"{count} of {facts['num_encoders']} encoders were attacked no further, another one being "
+        f"better on the selection split already ({facts['num_spared']} {what} spared by "
+        "study.early_stopping_margin): they are compared with none, and listed below."
+    ]
+
+
 def listed(names: list[str]) -> str:
     """Names in a sentence: `a`, `a and b`, `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -117,6 +117,7 @@ def write_report(
         encoder_table=report_tables.encoder_table(tables),
         method_table=method_tables.method_table(tables),
         collapsed_table=method_tables.collapsed_table(tables),
+        dominated_table=method_tables.dominated_table(tables),
         training_table=report_tables.training_table(tables),
         attack_table=attack_tables.attack_table(tables),
         references=attack_tables.reference_table(tables),

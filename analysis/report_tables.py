@@ -64,8 +64,8 @@ HASH_SHOWN = 12
 """Characters of an encoder's hash in the page; encoders.parquet has all of them."""
 
 NOT_AN_ATTACKER = (
-    "leakage/worst", "leakage/worst_selection", *(f"leakage/worst_{kind}" for kind in KINDS),
-    *(f"leakage/{name}" for name in IN_LOOP_NAMES),
+    "leakage/worst", "leakage/worst_selection", "leakage/at_least",
+    *(f"leakage/worst_{kind}" for kind in KINDS), *(f"leakage/{name}" for name in IN_LOOP_NAMES),
 )  # fmt: skip
 
 Column = tuple[str, Callable[[pd.Series], Cell]]
@@ -238,10 +238,12 @@ def attribute_table(tables: StudyTables) -> list[list[str]]:
 def failures(tables: StudyTables) -> list[dict[str, str]]:
     """Encoders without a verified, finite result, with the reason.
 
-    A collapsed encoder is not among them: it finished, and stands in a table of its own.
+    Collapsed and dominated encoders are not among them: they finished, and stand in tables of their
+    own.
     """
     encoders, labels = tables.encoders, encoder_labels(tables.encoders)
-    judged = encoders["role"].isin(JUDGED_ROLES) & (encoders["status"] != "collapsed")
+    told_elsewhere = encoders["status"].isin(["collapsed", "dominated"])
+    judged = encoders["role"].isin(JUDGED_ROLES) & ~told_elsewhere
     finite = encoders[[UTILITY, LEAKAGE]].map(math.isfinite).all(axis=1)
     rows = []
     for _, row in encoders[judged & ~((encoders["status"] == "verified") & finite)].iterrows():

@@ -170,6 +170,7 @@ def summary(tables: StudyTables) -> dict[str, Any]:
     Returns:
         A JSON-able dictionary; a number that could not be measured is None. `num_encoders` counts
         what the study trained to be judged (undefended, searched, baselines), in whatever state;
+        `num_spared` the attack trials that early stopping saved on the `num_dominated` among them;
         `saturation_gaps` has per kind of leakage that was measured its median and largest gap;
         `num_attacks` counts finished attacks on these and on `labels`, not those on the floor and
         ceiling encoders. Attacks that do not count (rungs of the strength ladder, white-box ones)
@@ -197,6 +198,8 @@ def summary(tables: StudyTables) -> dict[str, Any]:
         "num_verified": int(count.get("verified", 0)),
         "num_failed": int(count.get("failed", 0) + count.get("diverged", 0)),
         "num_collapsed": int(count.get("collapsed", 0)),
+        "num_dominated": int(count.get("dominated", 0)),
+        "num_spared": int(judged.loc[judged["status"] == "dominated", "num_spared"].sum()),
         "num_running": int(count.get("running", 0)),
         "num_not_finite": int(count.get("verified", 0)) - len(verified),
         "num_attacks": int((~is_reference).sum()),

@@ -65,7 +65,8 @@ class Driver:
     def watch(self) -> None:
         """Charges MLflow's and Optuna's part, the report's and Tune's whole."""
         for name in ("job_started", "job_progressed", "job_finished", "job_failed", "note", "close",
-                     "references_measured", "encoder_verified", "encoder_failed"):  # fmt: skip
+                     "references_measured", "encoder_verified", "encoder_dominated",
+                     "encoder_failed"):  # fmt: skip
             setattr(Journal, name, self.timed("MLflow", getattr(Journal, name)))
         for name in ("propose", "verified", "note_encoder"):
             setattr(Proposals, name, self.timed("Optuna", getattr(Proposals, name)))

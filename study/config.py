@@ -23,8 +23,8 @@ Baseline = Literal["none", "labels", "identity", "blur", "noise"]
 
 PARTS = ("study", "data", "model", "protector", "attack", "resources", "report")
 MAY_CHANGE = (
-    "study.num_encoders", "study.max_concurrent", "study.storage", "resources.cpus_",
-    "resources.gpus_", "report.",
+    "study.num_encoders", "study.max_concurrent", "study.storage", "study.early_stopping_margin",
+    "resources.cpus_", "resources.gpus_", "report.",
 )  # fmt: skip
 """What may differ when a study is resumed: how much, how fast and where it is kept, but not what is
 measured."""
@@ -52,6 +52,11 @@ class StudyPart(Settings):
             sends the true labels; `none`, the undefended encoder at every cut point listed; and
             `identity`, `blur`, `noise`, which send the image as it is, blurred or noisy. They train
             as the first protector does.
+        early_stopping_margin: Spend no more attackers on a searched encoder that is dominated
+            already: another one, verified and of no less utility, leaks less than it is known to
+            leak, by more than this (leakage is within [0, 1]; both on the selection split). None,
+            the default, attacks every encoder with all of the suite. On resume it may be changed:
+            without it the attackers that were spared follow.
     """
 
     name: str = Field(default="study", pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", max_length=100)
@@ -63,6 +68,7 @@ class StudyPart(Settings):
     storage: str | None = None
     utility_floor: float | None = Field(default=None, ge=-1, le=1)
     baselines: tuple[Baseline, ...] = ("none", "labels")
+    early_stopping_margin: float | None = Field(default=None, ge=0, le=1)
 
 
 class ResourcesConfig(Settings):

@@ -150,6 +150,10 @@ class Delivery:
         """See `Listener`."""
         self._note("encoder_verified", _as_it_is(record))
 
+    def encoder_dominated(self, record: EncoderRecord) -> None:
+        """See `Listener`."""
+        self._note("encoder_dominated", _as_it_is(record))
+
     def encoder_failed(self, record: EncoderRecord) -> None:
         """See `Listener`."""
         self._note("encoder_failed", _as_it_is(record))

@@ -137,6 +137,8 @@ def conclude(
             write_text(masked(traceback.format_exc()), folder.error("driver"))
         return 1
     counts = f"{summary['num_verified']} encoders verified, {summary['frontier_size']} of them on"
+    if summary["num_dominated"]:
+        counts = f"{summary['num_dominated']} encoders dominated early, {counts}"
     say(f"{counts} the frontier; report: {folder}/report.html")
     say(since.sentence())
     return 1 if failures or unwell else 0

@@ -30,6 +30,7 @@ from study.records import EncoderRecord, Result
 from study.reports import EARLIER
 from study.since import Since
 from study.tracking import Key, Runs
+from study.verification import Verdict
 from trainables.attackers.in_loop import IN_LOOP_NAMES
 
 REFERENCE_ROLES = {"constant": "floor", "identity": "ceiling"}
@@ -154,14 +155,25 @@ class Journal:
             run = self._encoder_run(record)
             self._runs.log(run, {}, encoder_metrics(record))
             self._last_points(record.encoder_id, record.protected or {})
-            for figure in verdict.figures:
-                trial = _trial_of(record, figure.attacker, figure.seed)
-                self._write_attack(record.encoder_id, trial, figure.seed, figure.result, figure)
+            self._write_attacks(record, verdict)
             self._runs.tag(run, {"worst_attacker": verdict.worst_attacker})
             self._pictures(run, record)
             self._conclude(record, run, "FINISHED")
         if record.role != "labels" and record.mean_mcc is not None:
             self._add_to_frontier(record.mean_mcc, verdict.worst_leakage, verdict.saturated)
+
+    def encoder_dominated(self, record: EncoderRecord) -> None:
+        """Writes what its attackers found until then, and which encoder is better."""
+        assert record.verdict is not None
+        told = {"status": record.status, "reason": record.reason[:MAX_TAG]}
+        if self._runs.says(encoder_key(record.encoder_id), told):
+            return
+        run = self._encoder_run(record)
+        self._runs.log(run, {}, encoder_metrics(record))
+        self._last_points(record.encoder_id, record.protected or {})
+        self._write_attacks(record, record.verdict)
+        self._pictures(run, record)
+        self._conclude(record, run, "FINISHED")
 
     def encoder_failed(self, record: EncoderRecord) -> None:
         """Writes what is known of an encoder without a verdict, and why it has none."""
@@ -245,6 +257,11 @@ class Journal:
         }
         self._runs.log(run, params)
         return key
+
+    def _write_attacks(self, record: EncoderRecord, verdict: Verdict) -> None:
+        for figure in verdict.figures:
+            trial = _trial_of(record, figure.attacker, figure.seed)
+            self._write_attack(record.encoder_id, trial, figure.seed, figure.result, figure)
 
     def _write_attack(
         self,

@@ -1,16 +1,18 @@
 """The encoders of a study: what became of each, and who is told of it.
 
 An encoder is concluded once: verified when its last attacker has ended and the floors and ceilings
-are known, or without a verdict, because it failed, diverged or collapsed. Then Optuna is told.
+are known, or without a verdict, because it failed, diverged or collapsed, or because it is
+dominated already and was attacked no further. Then Optuna is told.
 """
 
 from collections.abc import Callable
 
+from study.early_stopping import Dominance, dominance
 from study.leakages import figures_of
 from study.proposals import Proposals
 from study.records import EncoderRecord, Listener, Status
 from study.references import ReferenceScores
-from study.verification import judge
+from study.verification import Verdict, judge
 
 UNFINISHED = "the study ended without its verdict"
 
@@ -22,18 +24,24 @@ class Ledger:
         proposals: Optuna's side.
         references: Floors and ceilings.
         listener: Is told of every conclusion.
+        margin: `study.early_stopping_margin`; None where every encoder meets the whole suite.
 
     Attributes:
         records: Every encoder so far, by identity.
     """
 
     def __init__(
-        self, proposals: Proposals, references: ReferenceScores, listener: Listener
+        self,
+        proposals: Proposals,
+        references: ReferenceScores,
+        listener: Listener,
+        margin: float | None = None,
     ) -> None:
         self.records: dict[str, EncoderRecord] = {}
         self._proposals = proposals
         self._references = references
         self._listener = listener
+        self._margin = margin
         self._references_told = False
 
     @property
@@ -53,7 +61,7 @@ class Ledger:
         return [
             f"{record.label} ({record.encoder_id}): {record.status}: {record.reason or UNFINISHED}"
             for record in self.records.values()
-            if record.status not in ("verified", "collapsed") and not waits(record)
+            if record.status not in ("verified", "collapsed", "dominated") and not waits(record)
         ]
 
     @property
@@ -80,11 +88,34 @@ class Ledger:
                 and jobs.keys() <= record.attacked.keys()
             ):
                 try:
-                    record.verdict = judge(figures_of(record.results(), self._references.known))
+                    record.verdict = self._judge(record)
                 except ValueError as error:
                     self.conclude(record, "failed", str(error))
                     continue
-                self.conclude(record, "verified", "; ".join(record.verdict.notes))
+                if record.spared:
+                    self.conclude(record, "dominated", str(self.dominance(record)))
+                else:
+                    self.conclude(record, "verified", "; ".join(record.verdict.notes))
+
+    def dominance(self, record: EncoderRecord) -> Dominance | None:
+        """Why a searched encoder needs no more attackers; None while it does."""
+        utility = (record.protected or {}).get("utility/mean_mcc_selection")
+        if (
+            self._margin is None
+            or self._references.missing
+            or record.role != "searched"
+            or utility is None
+            or not record.attacked
+        ):
+            return None
+        try:
+            so_far = self._judge(record)
+        except ValueError:  # of those that ran, none can be measured
+            return None
+        return dominance(float(utility), so_far, self.records.values(), self._margin)
+
+    def _judge(self, record: EncoderRecord) -> Verdict:
+        return judge(figures_of(record.results(), self._references.known))
 
     def conclude(self, record: EncoderRecord, status: Status, reason: str) -> None:
         """Ends an encoder's story, once; Optuna and the listener are told."""
@@ -94,6 +125,8 @@ class Ledger:
         self.tell(record)
         if status == "verified":
             self._listener.encoder_verified(record)
+        elif status == "dominated":
+            self._listener.encoder_dominated(record)
         else:
             self._listener.encoder_failed(record)
 
@@ -103,7 +136,8 @@ class Ledger:
             return
         for number in record.numbers:
             if record.objectives is not None and record.verdict is not None:
-                saturated = record.verdict.saturated
+                # More attackers could find more in a dominated one: a lower bound, and no verdict.
+                saturated = record.verdict.saturated and not record.spared
                 self._proposals.verified(number, *record.objectives, saturated)
             else:
                 self._proposals.fail(number, f"{record.status}: {record.reason}")

@@ -88,6 +88,10 @@ def encoder_metrics(record: EncoderRecord) -> dict[str, float]:
     if verdict is None:
         return metrics
     metrics |= {f"leakage/{label}": value for label, value in verdict.by_attacker.items()}
+    if record.status == "dominated":
+        # Not under the name of a verified leakage: attackers that did not run could find more.
+        metrics["leakage/at_least"] = verdict.worst_leakage
+        return metrics | {"num_spared": float(record.spared)}
     metrics |= {f"leakage/worst_{kind}": value for kind, value in verdict.by_kind.items()}
     metrics |= {f"saturation_gap/{kind}": value for kind, value in verdict.gaps.items()}
     metrics |= numbers(

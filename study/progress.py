@@ -123,6 +123,12 @@ class Progress:
             f"{verdict.worst_leakage:.3f} ({verdict.worst_attacker}){doubt}"
         )
 
+    def encoder_dominated(self, record: EncoderRecord) -> None:
+        """Prints which encoder is better, and how many attack trials that saves."""
+        self._num_concluded += 1
+        self._tally["attack"].done += record.spared
+        self._say(f"dominated {record.label}: {record.reason}; spared trials: {record.spared}")
+
     def encoder_failed(self, record: EncoderRecord) -> None:
         """Prints why an encoder has no verdict."""
         self._num_concluded += 1

@@ -9,7 +9,7 @@ from study.jobs import Job, Role
 from study.leakages import AttackFigures
 from study.verification import Verdict
 
-Status = Literal["running", "verified", "failed", "diverged", "collapsed"]
+Status = Literal["running", "verified", "failed", "diverged", "collapsed", "dominated"]
 Result = Mapping[str, Any]
 
 
@@ -26,8 +26,9 @@ class EncoderRecord:
         reason: Why it has no verdict.
         protected: What its training ended with.
         attacks: Its attack jobs by key; None until it is trained.
+        spared: How many more there would have been, had not another encoder beaten it already.
         attacked: What those that have ended ended with.
-        verdict: What it leaks.
+        verdict: What it leaks; of one that is dominated, what those attackers found that ran.
     """
 
     protect: Job
@@ -38,6 +39,7 @@ class EncoderRecord:
     reason: str = ""
     protected: Result | None = None
     attacks: dict[str, Job] | None = None
+    spared: int = 0
     attacked: dict[str, Result] = field(default_factory=dict)
     verdict: Verdict | None = None
 
@@ -104,6 +106,9 @@ class Listener(Protocol):
     def encoder_verified(self, record: EncoderRecord) -> None:
         """The last attacker of an encoder has ended."""
 
+    def encoder_dominated(self, record: EncoderRecord) -> None:
+        """An encoder is attacked no further: another one is better, whatever more were found."""
+
     def encoder_failed(self, record: EncoderRecord) -> None:
         """An encoder will have no verdict; its status and reason say why."""
 
@@ -146,6 +151,11 @@ class Listeners:
         """See `Listener`."""
         for listener in self._listeners:
             listener.encoder_verified(record)
+
+    def encoder_dominated(self, record: EncoderRecord) -> None:
+        """See `Listener`."""
+        for listener in self._listeners:
+            listener.encoder_dominated(record)
 
     def encoder_failed(self, record: EncoderRecord) -> None:
         """See `Listener`."""

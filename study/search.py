@@ -16,6 +16,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from study.early_stopping import strongest_first
 from study.failures import SILENT, explain
 from study.folder import StudyFolder, read_json
 from study.health import Health
@@ -83,7 +84,8 @@ class VerifiedSearch(Searcher):
         self._encoders: deque[Job] = deque()
         self._references = ReferenceScores(jobs, folder)
         self._broken_references: list[str] = []
-        self._ledger = Ledger(proposals, self._references, listener)
+        margin = jobs.config.study.early_stopping_margin
+        self._ledger = Ledger(proposals, self._references, listener, margin)
         self.records = self._ledger.records
         self._exhausted = False
         self._restore()
@@ -207,6 +209,7 @@ class VerifiedSearch(Searcher):
             self._absorb_error(job, self._folder.reason(job.key))
         elif done:
             self._absorb_failure(job, NOT_VISIBLE)
+        self._spare()
 
     def _pass_note(self, job: Job, result: Result) -> None:
         if result.get("note"):
@@ -227,6 +230,7 @@ class VerifiedSearch(Searcher):
         for queue in (self._references.waiting, self._encoders, self._attacks):
             self._absorb_stored(queue)
         self._ledger.settle()
+        self._spare()
 
     def _absorb_stored(self, queue: deque[Job]) -> None:
         """Takes the jobs out of a queue whose results are on disk."""
@@ -308,6 +312,19 @@ class VerifiedSearch(Searcher):
             self.records[job.encoder_id].attacked[job.key] = result
         self._ledger.settle()
 
+    def _spare(self) -> None:
+        """Takes the attacks out of the queue whose encoders are dominated already."""
+        for encoder_id in dict.fromkeys(job.encoder_id for job in self._attacks):
+            record = self.records[encoder_id]
+            if self._ledger.dominance(record) is None:
+                continue
+            assert record.attacks is not None
+            spared = [job for job in self._attacks if job.encoder_id == encoder_id]
+            self._attacks = deque(job for job in self._attacks if job.encoder_id != encoder_id)
+            record.attacks = {k: job for k, job in record.attacks.items() if job not in spared}
+            record.spared = len(spared)
+        self._ledger.settle()
+
     def _absorb_error(self, job: Job, reason: str) -> None:
         count = self._losses.take(job) if reason == SILENT else 0
         if count:
@@ -341,5 +358,7 @@ class VerifiedSearch(Searcher):
         else:
             has_in_loop = any(name.startswith("in_loop/") for name in result)
             attacks = self._jobs.attacks(record.protect, has_in_loop)
+            if self._jobs.config.study.early_stopping_margin is not None:
+                attacks = strongest_first(attacks, self.records.values())
             record.attacks = {job.key: job for job in attacks}
             self._attacks.extend(attacks)

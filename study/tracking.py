@@ -125,13 +125,23 @@ class Runs:
         """Whether there is such a run and nothing will change it any more.
 
         A KILLED one goes on in a resumed study, and so does one that failed: it is tried again.
-        What diverged or collapsed would do so again, and is complete.
+        What diverged or collapsed would do so again, and is complete. One that was dominated may
+        meet the rest of its attackers, if the study is gone on with without early stopping.
         """
         run = self._runs.get(key)
         if run is None:
             return False
-        lost = run.data.tags.get("status") == "failed"
-        return run.info.status == "FINISHED" or (run.info.status == "FAILED" and not lost)
+        status = run.data.tags.get("status")
+        if status == "dominated":
+            return False
+        return run.info.status == "FINISHED" or (run.info.status == "FAILED" and status != "failed")
+
+    def says(self, key: Key, tags: Mapping[str, str]) -> bool:
+        """Whether there is such a run, FINISHED, with these tags."""
+        run = self._runs.get(key)
+        if run is None or run.info.status != "FINISHED":
+            return False
+        return all(run.data.tags.get(name) == value for name, value in tags.items())
 
     def open(self, key: Key, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
         """Finds a run or makes it; either way it is RUNNING afterwards and has these tags."""
