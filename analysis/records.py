@@ -35,6 +35,7 @@ class EncoderPoint:
             lower bound.
         on_frontier: Whether it is a corner of the staircase that is drawn.
         method: Name of its protector, empty if not known.
+        encoder_id: Its identity.
     """
 
     label: str
@@ -45,6 +46,7 @@ class EncoderPoint:
     saturated: bool
     on_frontier: bool
     method: str = ""
+    encoder_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,7 @@ def frontier_record(tables: StudyTables) -> FrontierRecord:
             saturated=bool(row["saturated"] == 1),
             on_frontier=row["encoder_id"] in on_frontier,
             method=row["protector"],
+            encoder_id=row["encoder_id"],
         )
         for _, row in shown.iterrows()
     )

@@ -20,6 +20,7 @@ from analysis.figures import draw_gap, draw_saturation
 from analysis.frontier_figure import draw_frontier
 from analysis.gaps import gap_record
 from analysis.health import health_banner, health_table, read_health
+from analysis.interactive import interactive_frontier
 from analysis.kinds import attacker_name, is_white_box, left_out
 from analysis.ladder import ladder_record
 from analysis.ladder_figure import draw_ladder
@@ -33,11 +34,13 @@ from analysis.records import (
     staircase,
 )
 from analysis.tables import JUDGED_ROLES, summary
+from analysis.thumbnails import strip
 
 TEMPLATES = Path(__file__).parent / "templates"
 IN_ATTRIBUTE_TABLE = ("attributes", "utility", "private")
 """Parts of the data's description that stand in a table of their own."""
 
+SCRIPTS = ("sort.js", "frontier.js")
 MAX_GRIDS = 40
 """Encoders whose reconstructions are put into the page; the rest stay in MLflow."""
 
@@ -99,7 +102,7 @@ def write_report(
     """
     if drawn is None:
         drawn = {name: render(figure, "svg") for name, figure in draw_figures(tables).items()}
-    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
+    script = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -114,6 +117,7 @@ def write_report(
         answered=narrative.answered(tables, facts),
         how_sure=narrative.how_sure(tables, facts),
         figures={name: _data_uri(svg, "svg+xml") for name, svg in drawn.items()},
+        interactive=interactive_frontier(tables),
         encoder_table=report_tables.encoder_table(tables),
         method_table=method_tables.method_table(tables),
         collapsed_table=method_tables.collapsed_table(tables),
@@ -168,13 +172,15 @@ def _grids(tables: StudyTables) -> dict[str, list[Grid]]:
     white = set(tables.attacks.loc[is_white_box(tables.attacks), "attacker"])
     for encoder_id in order:
         row = by_id.loc[encoder_id]
-        strips = tuple(
-            Strip(
-                attacker_name(label) + (" (white box)" if label in white else ""),
-                _data_uri(path.read_bytes(), "png"),
-            )
+        read = [
+            (label, strip(path) if label else strip(path, height=None))
             for label, path in encoder_strips(tables, row["run_id"])
             if label not in rungs
+        ]
+        strips = tuple(
+            Strip(attacker_name(label) + (" (white box)" if label in white else ""), image)
+            for label, image in read
+            if image
         )
         if strips:
             grid = Grid(labels[encoder_id], encoder_caption(row, named), strips)

@@ -100,12 +100,14 @@ class Soak:
         while time.monotonic() < end and self.counts.total() < count:
             self.keep_driver()
             self.pause(self.random.uniform(*QUIET_SECONDS))
+            if not self.driver_runs():  # it came to its end: nothing that could be hit
+                continue
             if not order:  # each once before any twice
                 names = list(self.faults()) if only is None else [only]
                 order = self.random.sample(names, len(names))
             name = order.pop()
-            self.say(name)
             self.counts[name] += 1
+            self.say(f"{name} ({self.counts.total()})")
             self.faults()[name]()
         self.finish()
         self.say(f"faults: {dict(self.counts)}; exit codes of drivers: {dict(self.ends)}")

@@ -124,9 +124,9 @@ def test_failures_and_references_are_listed(page: Page) -> None:
 
 
 def test_reconstructions_are_inlined(page: Page) -> None:
-    images = [address for address in page.addresses if address.startswith("data:image/png")]
+    images = [address for address in page.addresses if address.startswith("data:image/webp")]
     assert len(images) == 6, "originals and two attackers of two encoders"
-    assert base64.b64decode(images[0].split(",")[1]).startswith(b"\x89PNG")
+    assert base64.b64decode(images[0].split(",")[1])[8:12] == b"WEBP"
 
 
 def test_page_needs_no_network(page: Page) -> None:
@@ -268,7 +268,7 @@ def test_ready_made_grid_is_used_where_strips_are_missing(
     run = attacked(study, "u", 0.7, {"decoder": 0.5}, role="undefended")
     study.strip(run, "reconstructions", 80)
     page = Page(write_report(load_study("report-grid", study.uri), tmp_path))
-    assert sum(address.startswith("data:image/png") for address in page.addresses) == 1
+    assert sum(address.startswith("data:image/webp") for address in page.addresses) == 1
 
 
 def test_rebuild_writes_everything(full_study: Any, tmp_path: Path) -> None:

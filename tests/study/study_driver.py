@@ -2,7 +2,8 @@
 
 python study_driver.py RESULTS [part.field=value …] [--resume]
 
-$FAKE_CHECKPOINT is the time between a trial's checkpoints.
+$FAKE_CHECKPOINT is the time between a trial's checkpoints, $FAKE_REST the first rest of a trial
+whose process was lost.
 """
 
 import functools
@@ -13,10 +14,11 @@ from pathlib import Path
 import ray
 from rich.console import Console
 
-from study import launch
+from study import launch, search
 from study.errors import ConfigError
 from study.launch import Options, run_study
 from study.loading import load_config
+from study.losses import Losses
 from study.places import find_places
 from tests.study import study_fakes
 
@@ -33,6 +35,8 @@ def main() -> int:
     if "FAKE_CHECKPOINT" in os.environ:
         seconds = float(os.environ["FAKE_CHECKPOINT"])
         launch.run_sweep = functools.partial(launch.run_sweep, checkpoint_seconds=seconds)
+    if "FAKE_REST" in os.environ:
+        search.Losses = functools.partial(Losses, rest=float(os.environ["FAKE_REST"]))  # type: ignore[assignment, misc]
     try:
         return run_study(config, places, options, Console(), study_fakes.slow_fake_trial)
     except ConfigError as error:  # as study/run.py does

@@ -132,7 +132,10 @@ def fake_trial(config: Mapping[str, Any]) -> FakeProtect:
 
 
 def slow_fake_trial(config: Mapping[str, Any]) -> FakeProtect:
-    """The factory of trials slow enough to be killed; $FAKE_STEPS steps of $FAKE_SECONDS."""
+    """The factory of trials slow enough to be killed; $FAKE_STEPS steps of $FAKE_SECONDS.
+
+    The one of λ1 = 1 takes more memory than the control group $FAKE_HUNGRY has, if that is set.
+    """
     trial = fake_trial(config)
     trial.sleep = float(os.environ.get("FAKE_SECONDS", "0.1"))
     trial.steps = int(os.environ.get("FAKE_STEPS", "3"))
@@ -141,6 +144,11 @@ def slow_fake_trial(config: Mapping[str, Any]) -> FakeProtect:
     results.mkdir(parents=True, exist_ok=True)
     with (results / "starts.txt").open("a", encoding="utf-8") as file:
         file.write(f"{config.get('attack_id', config['encoder_id'])}\n")
+    group = os.environ.get("FAKE_HUNGRY")
+    if group and config.get("protector", {}).get("lambda1") == 1.0:
+        # More than this control group has room for.
+        (Path(group) / "cgroup.procs").write_text(str(os.getpid()))
+        bytearray(500_000_000)
     return trial
 
 

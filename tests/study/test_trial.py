@@ -2,6 +2,9 @@
 
 import json
 import math
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,8 @@ from study.reports import Reports
 from study.trial import StudyTrial
 from tests.study.study_fakes import FakeProtect, fake_trial
 from trainables.checkpoint import load_state, save_state
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class LocalTrial(StudyTrial):
@@ -233,3 +238,48 @@ def test_reports_of_long_ago_have_arrived_and_odd_ones_are_passed_over() -> None
     reports.restore([{"train_step": 1}, "text", {"train_step": 2, "more": [1]}])
     assert reports.take_restored() == [{"train_step": 1}, {"train_step": 2}]
     assert reports.take_restored() == []
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+import torch
+from tests.study.test_trial import LocalTrial, job
+
+folder = Path(sys.argv[1])
+trial = LocalTrial(job(folder, "a"))
+trial.train()
+save = torch.save
+
+def half(state, file):
+    save(state, file)
+    file.seek(file.tell() // 2)
+    file.truncate()
+    file.flush()
+    print("half", flush=True)
+    time.sleep(60)
+
+torch.save = half
+trial.train()
+"""
+
+
+def test_a_trial_killed_while_it_writes_a_checkpoint_goes_on_from_the_one_before(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    writer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "half\n"
+    writer.kill()
+    assert writer.wait() == -signal.SIGKILL
+    folder = tmp_path / "s" / "checkpoints"
+    before = StudyFolder(tmp_path, "s").checkpoints("a").all()
+    assert len(before) == 1, "that of the first step"
+    assert len(list(folder.iterdir())) > 1, "and the half of the second"
+    trial = LocalTrial(job(tmp_path, "a"))
+    result = trial.train()
+    assert result["train_step"] == 2
+    assert "note" not in result, "nothing was damaged"
+    assert trial.train()["done"]
+    assert not list(folder.iterdir()), "nor does the half stay behind"

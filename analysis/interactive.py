@@ -1,0 +1,158 @@
+"""What the report's interactive frontier shows: every encoder as plain data, with its picture."""
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+
+from analysis.cells import has_values, setting_cell, symbol
+from analysis.kinds import IN_LOOP_NAMES, attacker_name, left_out
+from analysis.load import StudyTables
+from analysis.marks import mark_style
+from analysis.records import EncoderPoint, FrontierRecord, frontier_record
+from analysis.report_tables import SETTING_COLUMNS
+from analysis.thumbnails import tiles
+
+MAX_PICTURES = 200
+"""Encoders that have a picture of what was rebuilt; those on the frontier come first."""
+NO_CUT, NO_METHOD = "not cut", "not known"
+
+
+@dataclass(frozen=True)
+class InteractivePoint:
+    """One mark and its card.
+
+    Attributes:
+        label: Short name.
+        role: See `EncoderPoint`.
+        method: Its protector.
+        cut: Its cut point.
+        utility: Mean MCC on test.
+        leakage: Worst leakage on test.
+        saturated: Whether that is no lower bound.
+        frontier: Whether it is on the frontier.
+        colour: Of its mark.
+        shape: Of its mark, as matplotlib names it.
+        worst: Its worst attacker.
+        settings: (name, value) of what was searched.
+        rebuilder: The attacker whose picture is shown.
+        picture: What that one rebuilt, as a data URI; empty without.
+    """
+
+    label: str
+    role: str
+    method: str
+    cut: str
+    utility: float
+    leakage: float
+    saturated: bool
+    frontier: bool
+    colour: str
+    shape: str
+    worst: str
+    settings: tuple[tuple[str, str], ...]
+    rebuilder: str
+    picture: str
+
+
+@dataclass(frozen=True)
+class Interactive:
+    """The whole plot.
+
+    Attributes:
+        data: JSON for the page's script.
+        methods: What can be chosen of methods, cuts and saturation; one choice is none.
+        cuts: See `methods`.
+        saturation: See `methods`.
+    """
+
+    data: str
+    methods: tuple[str, ...]
+    cuts: tuple[str, ...]
+    saturation: tuple[str, ...]
+
+
+def interactive_frontier(tables: StudyTables) -> Interactive | None:
+    """Collects the plot; None where there is no encoder to show."""
+    record = frontier_record(tables)
+    if not record.points:
+        return None
+    rows = {str(row["encoder_id"]): row for _, row in tables.encoders.iterrows()}
+    order = sorted(record.points, key=lambda point: not point.on_frontier)
+    ids = [point.encoder_id for point in order[:MAX_PICTURES]]
+    pictures = {name: _picture(tables, rows[name]) for name in ids}
+    seen = (_tiles(tables, rows[name], "originals") for name in ids if pictures[name][1])
+    present = [name for name in SETTING_COLUMNS if has_values(tables.encoders, name)]
+    points = [
+        _point(record, point, rows[point.encoder_id], present, pictures) for point in record.points
+    ]
+    data = {
+        "points": [asdict(point) for point in points],
+        "num_test": record.num_test,
+        "by_method": record.by_method,
+        "originals": next(filter(None, seen), ""),
+    }
+    return Interactive(
+        json.dumps(data, ensure_ascii=False, allow_nan=False),
+        _choices(point.method for point in points),
+        _choices(point.cut for point in points),
+        _choices("saturated" if point.saturated else "lower bounds" for point in points),
+    )
+
+
+def _choices(values: Iterable[str]) -> tuple[str, ...]:
+    found = tuple(sorted(set(values)))
+    return found if len(found) > 1 else ()
+
+
+def _point(
+    record: FrontierRecord,
+    point: EncoderPoint,
+    row: pd.Series,
+    settings: list[str],
+    pictures: dict[str, tuple[str, str]],
+) -> InteractivePoint:
+    colour, shape, _ = mark_style(point, record.by_method)
+    rebuilder, picture = pictures.get(point.encoder_id, ("", ""))
+    values = [(symbol(name), setting_cell(row[name]).text) for name in settings]
+    return InteractivePoint(
+        label=point.label,
+        role=point.role,
+        method=point.method or NO_METHOD,
+        cut=point.cut_point or NO_CUT,
+        utility=point.utility,
+        leakage=point.leakage,
+        saturated=point.saturated,
+        frontier=point.on_frontier,
+        colour=colour,
+        shape=shape,
+        worst=attacker_name(row["worst_attacker"]),
+        settings=tuple((name, text) for name, text in values if text != "–"),
+        rebuilder=rebuilder,
+        picture=picture,
+    )
+
+
+def _picture(tables: StudyTables, row: pd.Series) -> tuple[str, str]:
+    """Of the attackers that count and left pictures the one that leaks most, and its tiles."""
+    own = tables.attacks[tables.attacks["encoder_id"] == row["encoder_id"]]
+    hidden = {*IN_LOOP_NAMES, *left_out(tables.attacks)}
+    own = own[~own["attacker"].isin(hidden)]
+    own = own[own["leakage/selection"].map(math.isfinite)]
+    for name in own.sort_values("leakage/selection", ascending=False)["attacker"]:
+        picture = _tiles(tables, row, str(name))
+        if picture:
+            return str(name), picture
+    return "", ""
+
+
+def _tiles(tables: StudyTables, row: pd.Series, name: str) -> str:
+    path = tables.artifact(row["run_id"], f"{name}.png")
+    if path is None:
+        return ""
+    width, height = (tables.data.get(side) for side in ("width", "height"))
+    if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0:
+        return tiles(path, width / height)
+    return tiles(path)
