@@ -32,7 +32,8 @@ study: setup
 	$(BIN)/python study/run.py quickstart --resume
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow and not ray" -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -m "slow or ray"
 
 check: setup
 	$(BIN)/ruff check .

@@ -16,12 +16,23 @@ class Cell:
     flag: str = ""
 
 
-def number_cell(value: float, signed: bool = False, flag: str = "") -> Cell:
-    """A figure to three decimals; a dash without one. `flag` is a CSS class of the cell."""
+def number_cell(
+    value: float, signed: bool = False, flag: str = "", error: float = math.nan
+) -> Cell:
+    """A figure to three decimals; a dash without one.
+
+    Args:
+        value: The figure.
+        signed: Whether its sign is always shown.
+        flag: A CSS class of the cell; `bound` marks a lower bound.
+        error: Its standard error, shown if it is known.
+    """
     if not math.isfinite(value):
         return Cell("–")
     prefix = "≥ " if flag == "bound" else ""
-    return Cell(f"{prefix}{value:+.3f}" if signed else f"{prefix}{value:.3f}", float(value), flag)
+    suffix = f" ± {error:.3f}" if math.isfinite(error) else ""
+    text = f"{value:+.3f}" if signed else f"{value:.3f}"
+    return Cell(f"{prefix}{text}{suffix}", float(value), flag)
 
 
 def percent(value: Any) -> str:

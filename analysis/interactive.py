@@ -13,7 +13,9 @@ from analysis.load import StudyTables
 from analysis.marks import mark_style
 from analysis.records import EncoderPoint, FrontierRecord, frontier_record
 from analysis.report_tables import SETTING_COLUMNS
+from analysis.tables import LEAKAGE_ERROR, UTILITY_ERROR
 from analysis.thumbnails import tiles
+from analysis.uncertainty import Certainty
 
 MAX_PICTURES = 200
 """Encoders that have a picture of what was rebuilt; those on the frontier come first."""
@@ -35,6 +37,9 @@ class InteractivePoint:
         frontier: Whether it is on the frontier.
         colour: Of its mark.
         shape: Of its mark, as matplotlib names it.
+        utility_error: Standard error of the utility; None if it is not known.
+        leakage_error: Standard error of the leakage; likewise.
+        probability: How often it is on the frontier when figures are redrawn within their errors.
         worst: Its worst attacker.
         settings: (name, value) of what was searched.
         rebuilder: The attacker whose picture is shown.
@@ -51,6 +56,9 @@ class InteractivePoint:
     frontier: bool
     colour: str
     shape: str
+    utility_error: float | None
+    leakage_error: float | None
+    probability: float | None
     worst: str
     settings: tuple[tuple[str, str], ...]
     rebuilder: str
@@ -74,7 +82,7 @@ class Interactive:
     saturation: tuple[str, ...]
 
 
-def interactive_frontier(tables: StudyTables) -> Interactive | None:
+def interactive_frontier(tables: StudyTables, sure: Certainty | None = None) -> Interactive | None:
     """Collects the plot; None where there is no encoder to show."""
     record = frontier_record(tables)
     if not record.points:
@@ -86,7 +94,8 @@ def interactive_frontier(tables: StudyTables) -> Interactive | None:
     seen = (_tiles(tables, rows[name], "originals") for name in ids if pictures[name][1])
     present = [name for name in SETTING_COLUMNS if has_values(tables.encoders, name)]
     points = [
-        _point(record, point, rows[point.encoder_id], present, pictures) for point in record.points
+        _point(record, point, rows[point.encoder_id], present, pictures, sure)
+        for point in record.points
     ]
     data = {
         "points": [asdict(point) for point in points],
@@ -113,6 +122,7 @@ def _point(
     row: pd.Series,
     settings: list[str],
     pictures: dict[str, tuple[str, str]],
+    sure: Certainty | None,
 ) -> InteractivePoint:
     colour, shape, _ = mark_style(point, record.by_method)
     rebuilder, picture = pictures.get(point.encoder_id, ("", ""))
@@ -128,11 +138,18 @@ def _point(
         frontier=point.on_frontier,
         colour=colour,
         shape=shape,
+        utility_error=_known(row[UTILITY_ERROR]),
+        leakage_error=_known(row[LEAKAGE_ERROR]),
+        probability=None if sure is None else sure.probability.get(point.encoder_id),
         worst=attacker_name(row["worst_attacker"]),
         settings=tuple((name, text) for name, text in values if text != "–"),
         rebuilder=rebuilder,
         picture=picture,
     )
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def _picture(tables: StudyTables, row: pd.Series) -> tuple[str, str]:

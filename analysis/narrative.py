@@ -22,7 +22,10 @@ from analysis.narrative_methods import (
 )
 from analysis.narrative_threats import rung_sentence, white_box_sentences
 from analysis.records import encoder_labels
+from analysis.uncertainty import Certainty
 
+CHANCE_OF_A_RIVAL = 0.2
+"""Share of redrawn frontiers from which an encoder that is not on the measured one is a rival."""
 IMAGES = {"avatars": "avatars", "celeba": "CelebA's faces", "folder": "photographs by category"}
 """How each source's images are called."""
 
@@ -95,9 +98,12 @@ def answered(tables: StudyTables, facts: dict[str, Any]) -> list[str]:
     return sentences + white_box_sentences(tables) + gap_sentences(facts)
 
 
-def how_sure(tables: StudyTables, facts: dict[str, Any]) -> list[str]:
+def how_sure(
+    tables: StudyTables, facts: dict[str, Any], sure: Certainty | None = None
+) -> list[str]:
     """What limits the answer: saturation, public images, seeds, failures, what is not done."""
     sentences = health_sentence(read_health(tables))
+    sentences += _certainty_sentence(facts, sure)
     if facts["num_attacks"]:
         if facts["num_unsaturated_attacks"]:
             bounds = facts["num_unsaturated_encoders"]
@@ -210,6 +216,28 @@ def _frontier_sentence(facts: dict[str, Any]) -> str:
         f"command a hypervolume of {facts['hypervolume']:.3f} (1 would be perfect utility without "
         "any leakage)."
     )
+
+
+def _certainty_sentence(facts: dict[str, Any], sure: Certainty | None) -> list[str]:
+    """What other test images might have shown."""
+    if sure is None:
+        return []
+    area = sure.hypervolume
+    shares = sorted(sure.probability[name] for name in facts["frontier"])
+    rivals = sum(
+        share >= CHANCE_OF_A_RIVAL
+        for name, share in sure.probability.items()
+        if name not in facts["frontier"]
+    )
+    least = f"{shares[0]:.0%}" if len(shares) == 1 else f"{shares[0]:.0%} to {shares[-1]:.0%}"
+    text = (
+        f"Redrawn within the errors of its test images, the hypervolume lies between "
+        f"{area.low:.3f} and {area.high:.3f} (95%), and the encoders of the frontier stay on it in "
+        f"{least} of the draws"
+    )
+    if rivals:
+        text += f"; {_plural(rivals, 'other')} would be on it in a fifth of them or more"
+    return [text + ". Other trainings would differ more than other images."]
 
 
 def _and_in_loop(tables: StudyTables) -> str:

@@ -35,6 +35,7 @@ from analysis.records import (
 )
 from analysis.tables import JUDGED_ROLES, summary
 from analysis.thumbnails import strip
+from analysis.uncertainty import certainty
 
 TEMPLATES = Path(__file__).parent / "templates"
 IN_ATTRIBUTE_TABLE = ("attributes", "utility", "private")
@@ -107,7 +108,7 @@ def write_report(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["breakable"] = _breakable
-    facts = summary(tables)
+    facts, sure = summary(tables), certainty(tables.encoders)
     health, judge = read_health(tables), read_identity(tables)
     ladder = ladder_record(tables)
     page = environment.get_template("report.html").render(
@@ -115,10 +116,11 @@ def write_report(
         facts=facts,
         asked=narrative.asked(tables),
         answered=narrative.answered(tables, facts),
-        how_sure=narrative.how_sure(tables, facts),
+        how_sure=narrative.how_sure(tables, facts, sure),
+        sure=sure,
         figures={name: _data_uri(svg, "svg+xml") for name, svg in drawn.items()},
-        interactive=interactive_frontier(tables),
-        encoder_table=report_tables.encoder_table(tables),
+        interactive=interactive_frontier(tables, sure),
+        encoder_table=report_tables.encoder_table(tables, sure),
         method_table=method_tables.method_table(tables),
         collapsed_table=method_tables.collapsed_table(tables),
         dominated_table=method_tables.dominated_table(tables),

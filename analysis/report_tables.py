@@ -28,7 +28,15 @@ from analysis.kinds import (
 from analysis.load import StudyTables
 from analysis.methods import compares_methods
 from analysis.records import encoder_labels
-from analysis.tables import JUDGED_ROLES, LEAKAGE, UTILITY, frontier
+from analysis.tables import (
+    JUDGED_ROLES,
+    LEAKAGE,
+    LEAKAGE_ERROR,
+    UTILITY,
+    UTILITY_ERROR,
+    frontier,
+)
+from analysis.uncertainty import Certainty
 
 SETTING_COLUMNS = (
     "lambda1", "lambda2", "mu1", "mu2", "alpha", "privacy_loss", "normalisation",
@@ -64,7 +72,7 @@ HASH_SHOWN = 12
 """Characters of an encoder's hash in the page; encoders.parquet has all of them."""
 
 NOT_AN_ATTACKER = (
-    "leakage/worst", "leakage/worst_selection", "leakage/at_least",
+    "leakage/worst", "leakage/worst_error", "leakage/worst_selection", "leakage/at_least",
     *(f"leakage/worst_{kind}" for kind in KINDS), *(f"leakage/{name}" for name in IN_LOOP_NAMES),
 )  # fmt: skip
 
@@ -72,16 +80,22 @@ Column = tuple[str, Callable[[pd.Series], Cell]]
 """A heading, and the cell of an encoder's row."""
 
 
-def encoder_table(tables: StudyTables) -> dict[str, Any]:
-    """Head and rows of the table of verified encoders, the least leaking first."""
+def encoder_table(tables: StudyTables, sure: Certainty | None = None) -> dict[str, Any]:
+    """Head and rows of the table of verified encoders, the least leaking first.
+
+    Args:
+        tables: The study.
+        sure: How sure its frontier is, if that is known.
+    """
     encoders = tables.encoders
     best = set(frontier(encoders)["encoder_id"])
     shown = encoders[(encoders["status"] == "verified") & encoders["role"].isin(JUDGED_ROLES)]
     shown = shown.sort_values(LEAKAGE, na_position="last")
     columns = [
         *name_columns(encoders),
-        ("mean MCC", _figure(UTILITY)),
-        ("worst leakage", _bounded(LEAKAGE)),
+        ("mean MCC", lambda row: number_cell(row[UTILITY], error=row[UTILITY_ERROR])),
+        ("worst leakage", _bounded(LEAKAGE, LEAKAGE_ERROR)),
+        *_probability_column(sure),
         ("worst attacker", _attacker),
         *_leakage_columns(shown, tables.attacks),
         ("saturated", _saturated),
@@ -169,8 +183,25 @@ def _figure(name: str, signed: bool = False) -> Callable[[pd.Series], Cell]:
     return lambda row: number_cell(row[name], signed=signed)
 
 
-def _bounded(name: str) -> Callable[[pd.Series], Cell]:
-    return lambda row: number_cell(row[name], flag="" if row["saturated"] == 1 else "bound")
+def _bounded(name: str, error: str | None = None) -> Callable[[pd.Series], Cell]:
+    return lambda row: number_cell(
+        row[name],
+        flag="" if row["saturated"] == 1 else "bound",
+        error=math.nan if error is None else row[error],
+    )
+
+
+def _probability_column(sure: Certainty | None) -> list[Column]:
+    """How often an encoder is on the frontier when the figures are redrawn within their errors."""
+    if sure is None:
+        return []
+    known = sure.probability
+
+    def cell(row: pd.Series) -> Cell:
+        share = known.get(row["encoder_id"])
+        return Cell("–") if share is None else Cell(f"{share:.0%}", share)
+
+    return [("on the frontier", cell)]
 
 
 def _text(name: str) -> Callable[[pd.Series], Cell]:

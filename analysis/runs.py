@@ -22,7 +22,8 @@ ATTACK_TAGS = (
 ENCODER_TEXTS = (*ENCODER_TAGS, "run_id", "run_name", "protector", "cut_point")
 ENCODER_NUMBERS = (
     "optuna_trial", "lambda1", "lambda2", "mu1", "mu2", "encoder_lr", "encoder_lr_decay",
-    "adversary_steps", "utility/mean_mcc", "utility/mean_mcc_selection", "leakage/worst",
+    "adversary_steps", "utility/mean_mcc", "utility/mean_mcc_error", "utility/mean_mcc_selection",
+    "leakage/worst", "leakage/worst_error",
     "leakage/worst_selection", "leakage/worst_reconstruction", "leakage/worst_attribute",
     "leakage/worst_feature", "leakage/worst_identity", "leakage/at_least", "num_spared", "rounds",
     "converged", "in_loop/decoder", "in_loop/attribute", "leakage/in_loop",

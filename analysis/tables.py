@@ -16,6 +16,8 @@ from analysis.pareto import hypervolume, non_dominated
 
 UTILITY = "utility/mean_mcc"
 LEAKAGE = "leakage/worst"
+UTILITY_ERROR = "utility/mean_mcc_error"
+LEAKAGE_ERROR = "leakage/worst_error"
 UTILITY_SELECTION = "utility/mean_mcc_selection"
 LEAKAGE_SELECTION = "leakage/worst_selection"
 FRONTIER_ROLES = ("undefended", "searched", "baseline")

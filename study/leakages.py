@@ -36,6 +36,7 @@ class AttackFigures:
             split do not differ.
         selection_error: Standard error of `leakage_selection`, those of its floor and ceiling
             included; they are taken for independent.
+        test_error: Likewise of `leakage_test`.
         attribute: Of an attacker of several private attributes the one that the leakage is of;
             empty elsewhere.
         by_attribute: Of such an attacker the test leakage of every attribute that has one.
@@ -50,6 +51,7 @@ class AttackFigures:
     leakage_test: float | None
     leakage_selection: float | None
     selection_error: float = 0.0
+    test_error: float = 0.0
     attribute: str = ""
     by_attribute: Mapping[str, float] | None = None
     problem: str = ""
@@ -151,11 +153,13 @@ def _between(
     except ValueError as error:
         name = f" ({figures.attribute})" if figures.attribute else ""
         return replace(figures, problem=f"{figures.attacker}{name}: {error}")
+    on_test = _on_test(*(float(one["test"]) for one in (own, floor, ceiling)))
     return replace(
         figures,
         leakage_selection=chosen,
-        leakage_test=_on_test(*(float(one["test"]) for one in (own, floor, ceiling))),
-        selection_error=_error(own, floor, ceiling, chosen),
+        leakage_test=on_test,
+        selection_error=_error("selection", own, floor, ceiling, chosen),
+        test_error=_error("test", own, floor, ceiling, on_test),
     )
 
 
@@ -169,15 +173,16 @@ def _on_test(score: float, floor: float, ceiling: float) -> float:
 
 
 def _error(
+    split: str,
     result: Mapping[str, Any],
     floor: Mapping[str, Any],
     ceiling: Mapping[str, Any],
     leaked: float,
 ) -> float:
-    """Standard error of a leakage on selection, from those of the three scores it is made of."""
+    """Standard error of a leakage on a split, from those of the three scores it is made of."""
     parts = ((result, 1.0), (floor, 1 - leaked), (ceiling, leaked))
-    scores = math.hypot(*(part * float(one.get("selection_error", 0.0)) for one, part in parts))
-    return scores / (float(ceiling["selection"]) - float(floor["selection"]))
+    scores = math.hypot(*(part * float(one.get(f"{split}_error", 0.0)) for one, part in parts))
+    return scores / max(float(ceiling[split]) - float(floor[split]), MIN_RANGE)
 
 
 def _scale(label: str, references: References) -> str | None:

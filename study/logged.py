@@ -97,6 +97,7 @@ def encoder_metrics(record: EncoderRecord) -> dict[str, float]:
     metrics |= numbers(
         {
             "leakage/worst": verdict.worst_leakage,
+            "leakage/worst_error": verdict.worst_error or None,
             "leakage/worst_selection": verdict.worst_selection,
             "saturation_gap": verdict.saturation_gap,
             "saturated": float(verdict.saturated),
@@ -128,6 +129,7 @@ def attack_metrics(result: Result, figures: AttackFigures | None) -> dict[str, f
             "leakage/test": figures.leakage_test,
             "leakage/selection": figures.leakage_selection,
             "leakage/selection_error": figures.selection_error,
+            "leakage/test_error": figures.test_error,
             "floor": figures.floor,
             "ceiling": figures.ceiling,
             **{f"leakage/test/{name}": v for name, v in (figures.by_attribute or {}).items()},

@@ -24,6 +24,8 @@ class Verdict:
             be an in-loop one.
         worst_selection: Its leakage there; what the search is told.
         worst_leakage: Its leakage on the test split, or an in-loop adversary's if that is higher.
+        worst_error: Standard error of that leakage over the images of the test split; 0 where
+            nothing is known of it.
         by_attacker: Test leakage per label, of the seed that leaks most on selection.
         saturated: Whether every retrained attacker that counts saturated.
         by_kind: Test leakage, per kind (`reconstruction`, `attribute`, `feature`, `identity`), of
@@ -39,6 +41,7 @@ class Verdict:
     worst_attacker: str
     worst_selection: float
     worst_leakage: float
+    worst_error: float
     by_attacker: Mapping[str, float]
     saturated: bool
     by_kind: Mapping[str, float]
@@ -67,13 +70,16 @@ def judge(figures: Sequence[AttackFigures]) -> Verdict:
         kind: _test(max((f for f in retrained if _kind(f) == kind), key=_selection))
         for kind in dict.fromkeys(_kind(f) for f in retrained)
     }
-    in_loop = {_kind(f): _test(f) for f in best_seed.values() if f.attacker in IN_LOOP_NAMES}
+    loops = [f for f in best_seed.values() if f.attacker in IN_LOOP_NAMES]
+    in_loop = {_kind(f): _test(f) for f in loops}
+    shown = max([worst, *loops], key=_test)
     gaps = {kind: by_kind[kind] - score for kind, score in in_loop.items() if kind in by_kind}
     return Verdict(
         figures=tuple(figures),
         worst_attacker=worst.attacker,
         worst_selection=_selection(worst),
-        worst_leakage=max(_test(worst), *in_loop.values(), 0.0),
+        worst_leakage=_test(shown),
+        worst_error=shown.test_error,
         by_attacker=by_attacker,
         saturated=all(f.saturated for f in figures if f.counts and f.attacker not in IN_LOOP_NAMES),
         by_kind=by_kind,

@@ -247,6 +247,7 @@ class AttackTrial:
             "selection": selection.score,
             "selection_error": selection.error,
             "test": test.score,
+            "test_error": test.error,
             "by_attribute": _by_attribute(selection, test),
             "suite_version": SUITE_VERSION,
             "rule": {name: getattr(self.settings, name) for name in SaturationConfig.model_fields},
@@ -330,6 +331,11 @@ def _by_attribute(selection: Scores, test: Scores) -> dict[str, dict[str, float]
     if selection.by_attribute is None or test.by_attribute is None:
         return {}
     return {
-        name: {"selection": score, "selection_error": error, "test": test.by_attribute[name][0]}
+        name: {
+            "selection": score,
+            "selection_error": error,
+            "test": test.by_attribute[name][0],
+            "test_error": test.by_attribute[name][1],
+        }
         for name, (score, error) in selection.by_attribute.items()
     }

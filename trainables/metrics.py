@@ -163,8 +163,39 @@ def mcc(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor
         weights: [N], what each row counts among its like. If given, the correlation is that of a
             balanced set: rows with and rows without the attribute count the same in sum.
     """
-    tp, fp, fn, tn = confusion(logits > 0, labels, weights)
+    return _mcc_of(*confusion(logits > 0, labels, weights), balanced=weights is not None)
+
+
+def mean_mcc_error(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> float:
+    """Standard error of the attributes' mean Matthews correlation over the images: the jackknife's.
+
+    Leaving one image out changes one of the four counts of each attribute; all attributes lose the
+    same image, so what their errors have in common is in it. 0 for fewer than two images.
+
+    Args:
+        logits: [N, A], as for `mcc`.
+        labels: [N, A] in {0, 1}.
+        weights: [N], as for `mcc`.
+    """
+    if len(logits) < 2:
+        return 0.0
+    predicted, actual = logits > 0, labels > 0.5
+    weight = torch.ones_like(labels, dtype=torch.float64)
     if weights is not None:
+        weight = weight * weights.double().view(-1, 1).to(labels.device)
+    cells = (predicted & actual, predicted & ~actual, ~predicted & actual, ~predicted & ~actual)
+    counts = confusion(predicted, labels, weights)
+    # What rounding leaves of a cell that lost its only member is no count.
+    tp, fp, fn, tn = (
+        (total - weight * cell).clamp_min(0.0) for total, cell in zip(counts, cells, strict=True)
+    )
+    means = _mcc_of(tp, fp, fn, tn, balanced=weights is not None).mean(dim=1)
+    return float(((means - means.mean()).square().sum() * (1 - 1 / len(means))).sqrt())
+
+
+def _mcc_of(tp: Tensor, fp: Tensor, fn: Tensor, tn: Tensor, balanced: bool) -> Tensor:
+    """Matthews correlation of counts, all of one shape; of the classes' rates if balanced."""
+    if balanced:
         positive, negative = tp + fn, fp + tn
         tp, fn = (x / positive.clamp_min(1e-300) for x in (tp, fn))
         fp, tn = (x / negative.clamp_min(1e-300) for x in (fp, tn))

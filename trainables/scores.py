@@ -135,6 +135,8 @@ def utility_scores(
 ) -> dict[str, float]:
     """Utility of `f(Enc(x))`: Matthews correlation and balanced accuracy per attribute.
 
+    `utility/mean_mcc_error` is the standard error of the mean over the images.
+
     Args:
         logits: [N, U].
         labels: [N, U].
@@ -149,7 +151,10 @@ def utility_scores(
         raise NotFiniteError("the utility logits were not finite")
     mcc = metrics.mcc(logits, labels, weights)
     balanced = metrics.balanced_accuracy(logits, labels, weights)
-    values = {"utility/mean_mcc": float(mcc.mean())}
+    values = {
+        "utility/mean_mcc": float(mcc.mean()),
+        "utility/mean_mcc_error": metrics.mean_mcc_error(logits, labels, weights),
+    }
     for index, name in enumerate(names):
         values[f"utility/mcc/{name}"] = float(mcc[index])
         values[f"utility/balanced_accuracy/{name}"] = float(balanced[index])

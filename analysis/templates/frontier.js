@@ -60,8 +60,11 @@ for (const stage of document.querySelectorAll("[data-frontier]")) {
     const bound = point.saturated ? "" : "at least ";
     const list = element("dl", card);
     const row = (name, value) => { element("dt", list, name); element("dd", list, value); };
-    row("mean MCC", point.utility.toFixed(3));
-    row("worst leakage", `${bound}${point.leakage.toFixed(3)}`);
+    const error = (value) => (value === null ? "" : ` ± ${value.toFixed(3)}`);
+    row("mean MCC", point.utility.toFixed(3) + error(point.utility_error));
+    row("worst leakage", bound + point.leakage.toFixed(3) + error(point.leakage_error));
+    if (point.probability !== null)
+      row("on the frontier", `in ${Math.round(100 * point.probability)}% of redraws`);
     if (point.worst) row("worst attacker", point.worst);
     for (const [name, value] of point.settings) row(name, value);
     if (point.picture) {
@@ -116,6 +119,14 @@ for (const stage of document.querySelectorAll("[data-frontier]")) {
         path += `H${x(corner.utility)}V${above}`;
       });
       make("path", { d: path, class: "staircase" }, svg);
+    }
+    // Two standard errors either way, of the staircase's own encoders alone: all would hide them.
+    for (const point of corners) {
+      const [dx, dy] = [point.utility_error, point.leakage_error].map((e) => 2 * (e || 0));
+      if (dx) make("line", { x1: x(point.utility - dx), x2: x(point.utility + dx),
+        y1: y(point.leakage), y2: y(point.leakage), class: "error" }, svg);
+      if (dy) make("line", { x1: x(point.utility), x2: x(point.utility),
+        y1: y(Math.max(0, point.leakage - dy)), y2: y(point.leakage + dy), class: "error" }, svg);
     }
     const marks = [];
     const order = [...points].sort((a, b) => a.utility - b.utility || a.leakage - b.leakage);

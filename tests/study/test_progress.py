@@ -19,7 +19,7 @@ def job(key, kind="protect", label="reconstruction conv4 λ1=1"):
 
 def record(label, mcc, leakage, role="searched", saturated=True):
     """A verified encoder."""
-    verdict = Verdict((), "decoder", leakage, leakage, {}, saturated, {}, {}, None, 10, ())
+    verdict = Verdict((), "decoder", leakage, leakage, 0.0, {}, saturated, {}, {}, None, 10, ())
     return EncoderRecord(
         job(label, label=label), role, {}, status="verified",
         protected={"utility/mean_mcc": mcc}, verdict=verdict,

@@ -8,7 +8,7 @@ import torch
 from trainables.attackers.base import MONITORED, Reconstructor
 from trainables.attackers.decoder import DecoderConfig
 from trainables.encodings import CodeBatch
-from trainables.metrics import balanced_accuracy_error
+from trainables.metrics import balanced_accuracy_error, mcc, mean_mcc_error
 from trainables.scores import attribute_scores, error_of_mean, reconstruction_scores
 
 
@@ -119,3 +119,36 @@ def test_the_error_of_a_reconstruction_is_that_of_its_mean():
     images = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     scores = reconstruction_scores([(images.flip(0), images)])
     assert scores.error == pytest.approx(float(scores.per_image.std()) / 6**0.5)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_error_of_the_mean_mcc_is_the_jackknifes(weighted: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = (torch.rand(40, 3, generator=generator) < 0.4).float()
+    logits = labels - 0.5 + 0.8 * torch.randn(40, 3, generator=generator)
+    weights = torch.rand(40, generator=generator) + 0.5 if weighted else None
+    left = []
+    for image in range(40):
+        others = torch.arange(40) != image
+        own = None if weights is None else weights[others]
+        left.append(float(mcc(logits[others], labels[others], own).mean()))
+    expected = math.sqrt(39 / 40 * sum((x - sum(left) / 40) ** 2 for x in left))
+    assert mean_mcc_error(logits, labels, weights) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_error_of_the_mean_mcc_is_what_other_images_would_show() -> None:
+    """400 test sets of 300 images: the spread of their MCC is the error that each one states."""
+    generator = torch.Generator().manual_seed(1)
+    stated, found = [], []
+    for _ in range(400):
+        labels = (torch.rand(300, 2, generator=generator) < 0.3).float()
+        logits = labels - 0.5 + 0.6 * torch.randn(300, 2, generator=generator)
+        found.append(float(mcc(logits, labels).mean()))
+        stated.append(mean_mcc_error(logits, labels))
+    spread = float(torch.tensor(found).std())
+    assert sum(stated) / len(stated) == pytest.approx(spread, rel=0.1)
+
+
+def test_one_image_or_a_constant_answer_has_no_error() -> None:
+    assert mean_mcc_error(torch.ones(1, 2), torch.ones(1, 2)) == 0.0
+    assert mean_mcc_error(torch.ones(9, 2), torch.tensor([[0.0, 1.0]] * 9)) == 0.0
