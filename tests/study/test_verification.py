@@ -52,6 +52,17 @@ def test_luck_on_few_images_does_not_choose_the_worst() -> None:
     assert found.worst_leakage == pytest.approx(0.48)
 
 
+def test_the_error_shown_is_that_of_the_test_split_and_of_whoever_is_shown() -> None:
+    decoder = {**result("decoder", test=0.3, selection=0.5), "test_error": 0.05}
+    loop = {**result("in_loop", test=0.4, selection=0.3), "test_error": 0.01}
+    # The decoder leaks most on selection; on test the in-loop adversary leaks more: 0.2 / 0.5.
+    found = verdict(decoder, loop)
+    assert found.worst_leakage == pytest.approx(0.4)
+    assert found.worst_error == pytest.approx(0.01 / 0.5)
+    assert verdict(decoder).worst_error == pytest.approx(0.05 / 0.5)
+    assert verdict(result("decoder", test=0.3)).worst_error == 0.0, "an older study's"
+
+
 def test_the_error_of_a_leakage_is_that_of_all_three_scores() -> None:
     references = dict(REFERENCES)
     for which, error in (("constant", 0.03), ("identity", 0.02)):
