@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from analysis.choice import Aim, Wish
 from analysis.drawing import render, save_figure
 from analysis.load import AnalysisError, StudyTables, load_study
 from analysis.pictures import comparison, draw_comparison
@@ -15,7 +16,9 @@ from analysis.report import draw_figures, write_report
 from analysis.tables import summary, write_tables
 
 
-def rebuild(study: str, results_dir: Path, tracking_uri: str) -> tuple[Path, dict[str, Any]]:
+def rebuild(
+    study: str, results_dir: Path, tracking_uri: str, wishes: Sequence[Wish] = ()
+) -> tuple[Path, dict[str, Any]]:
     """Rebuilds tables, figures and report of a study under `results_dir/study/`.
 
     Writes `encoders.parquet`, `attacks.parquet`, `frontier.parquet`, `figures/*.png`,
@@ -25,6 +28,7 @@ def rebuild(study: str, results_dir: Path, tracking_uri: str) -> tuple[Path, dic
         study: Name of the study.
         results_dir: The results folder, which holds one folder per study.
         tracking_uri: MLflow's address.
+        wishes: What somebody wants of an encoder; the report recommends one for each.
 
     Returns:
         Path of the report, and the summary of `analysis.tables.summary`.
@@ -44,7 +48,7 @@ def rebuild(study: str, results_dir: Path, tracking_uri: str) -> tuple[Path, dic
     for name, figure in figures.items():
         if not name.endswith("-narrow"):
             save_figure(figure, out_dir / "figures", name, drawn[name])
-    return write_report(tables, out_dir, drawn), summary(tables)
+    return write_report(tables, out_dir, drawn, wishes), summary(tables)
 
 
 def _copy_config(tables: StudyTables, out_dir: Path) -> None:
@@ -68,7 +72,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--tracking-uri", metavar="URI",
         help="MLflow's address (default: $MLFLOW_TRACKING_URI, else sqlite:///DIR/mlflow.db)",
     )  # fmt: skip
+    parser.add_argument(
+        "--utility-floor", type=float, metavar="MCC",
+        help="recommend the least leaking encoder of at least this mean MCC, -1 to 1 (default: "
+        "study.utility_floor, if the study has one)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--leakage-ceiling", type=float, metavar="LEAKAGE",
+        help="recommend the most useful encoder of at most this worst leakage, 0 to 1",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
+    wishes = []
+    bounds: tuple[tuple[Aim, float | None, float], ...] = (
+        ("utility floor", options.utility_floor, -1.0),
+        ("leakage ceiling", options.leakage_ceiling, 0.0),
+    )
+    for aim, bound, low in bounds:
+        if bound is not None and not low <= bound <= 1:
+            parser.error(f"--{aim.replace(' ', '-')}: from {low:g} to 1, got {bound:g}")
+        if bound is not None:
+            wishes.append(Wish(aim, bound))
     results = options.results.resolve()
     uri = (
         options.tracking_uri
@@ -79,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     try:
-        report, facts = rebuild(options.study, results, uri)
+        report, facts = rebuild(options.study, results, uri, wishes)
     except AnalysisError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

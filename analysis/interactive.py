@@ -4,13 +4,15 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from analysis.cells import has_values, setting_cell, symbol
-from analysis.kinds import IN_LOOP_NAMES, attacker_name, left_out
+from analysis.kinds import attacker_name
 from analysis.load import StudyTables
 from analysis.marks import mark_style
+from analysis.pictures import worst_rebuilt
 from analysis.records import EncoderPoint, FrontierRecord, frontier_record
 from analysis.report_tables import SETTING_COLUMNS
 from analysis.tables import LEAKAGE_ERROR, UTILITY_ERROR
@@ -90,8 +92,12 @@ def interactive_frontier(tables: StudyTables, sure: Certainty | None = None) -> 
     rows = {str(row["encoder_id"]): row for _, row in tables.encoders.iterrows()}
     order = sorted(record.points, key=lambda point: not point.on_frontier)
     ids = [point.encoder_id for point in order[:MAX_PICTURES]]
-    pictures = {name: _picture(tables, rows[name]) for name in ids}
-    seen = (_tiles(tables, rows[name], "originals") for name in ids if pictures[name][1])
+    found = {name: worst_rebuilt(tables, rows[name]) for name in ids}
+    pictures = {
+        name: (one[0], _tiles(tables, one[2])) for name, one in found.items() if one is not None
+    }
+    # Every encoder is attacked on the same images.
+    originals = (_tiles(tables, one[1]) for one in found.values() if one is not None)
     present = [name for name in SETTING_COLUMNS if has_values(tables.encoders, name)]
     points = [
         _point(record, point, rows[point.encoder_id], present, pictures, sure)
@@ -101,7 +107,7 @@ def interactive_frontier(tables: StudyTables, sure: Certainty | None = None) -> 
         "points": [asdict(point) for point in points],
         "num_test": record.num_test,
         "by_method": record.by_method,
-        "originals": next(filter(None, seen), ""),
+        "originals": next(filter(None, originals), ""),
     }
     return Interactive(
         json.dumps(data, ensure_ascii=False, allow_nan=False),
@@ -143,7 +149,7 @@ def _point(
         probability=None if sure is None else sure.probability.get(point.encoder_id),
         worst=attacker_name(row["worst_attacker"]),
         settings=tuple((name, text) for name, text in values if text != "–"),
-        rebuilder=rebuilder,
+        rebuilder=attacker_name(rebuilder),
         picture=picture,
     )
 
@@ -152,23 +158,7 @@ def _known(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _picture(tables: StudyTables, row: pd.Series) -> tuple[str, str]:
-    """Of the attackers that count and left pictures the one that leaks most, and its tiles."""
-    own = tables.attacks[tables.attacks["encoder_id"] == row["encoder_id"]]
-    hidden = {*IN_LOOP_NAMES, *left_out(tables.attacks)}
-    own = own[~own["attacker"].isin(hidden)]
-    own = own[own["leakage/selection"].map(math.isfinite)]
-    for name in own.sort_values("leakage/selection", ascending=False)["attacker"]:
-        picture = _tiles(tables, row, str(name))
-        if picture:
-            return str(name), picture
-    return "", ""
-
-
-def _tiles(tables: StudyTables, row: pd.Series, name: str) -> str:
-    path = tables.artifact(row["run_id"], f"{name}.png")
-    if path is None:
-        return ""
+def _tiles(tables: StudyTables, path: Path) -> str:
     width, height = (tables.data.get(side) for side in ("width", "height"))
     if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0:
         return tiles(path, width / height)

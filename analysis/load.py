@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
+from urllib.parse import unquote, urlparse
 
 import numpy as np
 import pandas as pd
@@ -69,6 +69,7 @@ class StudyTables:
     ended: pd.Timestamp | None
     tracking_uri: str
     _downloads: tempfile.TemporaryDirectory[str] = field(repr=False, compare=False)
+    _artifacts: dict[str, str] = field(repr=False, compare=False)
 
     def artifact(self, run_id: str, path: str) -> Path | None:
         """Fetches one artifact of a run.
@@ -80,17 +81,22 @@ class StudyTables:
         Returns:
             A local file, valid while these tables live; None if the run has no such file.
         """
+        folder = _local_folder(self._artifacts.get(run_id, ""))
+        if folder is not None:  # MLflow would copy it, and ask its database three times before
+            found = folder / path
+            return found if found.is_file() else None
         target = Path(self._downloads.name) / run_id
         target.mkdir(exist_ok=True)
         try:
             with _no_progress_bars():
-                found = download_artifacts(
-                run_id=run_id, artifact_path=path, dst_path=str(target),
-                tracking_uri=self.tracking_uri,
-            )  # fmt: skip
+                local = Path(
+                    download_artifacts(
+                        run_id=run_id, artifact_path=path, dst_path=str(target),
+                        tracking_uri=self.tracking_uri,
+                    )
+                )  # fmt: skip
         except (MlflowException, OSError):
             return None
-        local = Path(found)
         return local if local.is_file() else None
 
     def mapping(self, artifact: str) -> dict[str, Any]:
@@ -112,6 +118,10 @@ class StudyTables:
 
     def artifact_names(self, run_id: str) -> list[str]:
         """Paths of a run's artifacts, folders walked, sorted; empty if there are none."""
+        folder = _local_folder(self._artifacts.get(run_id, ""))
+        if folder is not None:
+            files = (path for path in folder.rglob("*") if path.is_file())
+            return sorted(path.relative_to(folder).as_posix() for path in files)
         client = MlflowClient(self.tracking_uri)
         names: list[str] = []
         folders: list[str | None] = [None]
@@ -194,10 +204,19 @@ def load_study(name: str, tracking_uri: str) -> StudyTables:
         ended=None if study.info.status == "RUNNING" else _timestamp(study.info.end_time),
         tracking_uri=tracking_uri,
         _downloads=tempfile.TemporaryDirectory(prefix="cutpoint-analysis-"),
+        _artifacts={run.info.run_id: run.info.artifact_uri for run in (study, *encoder_runs)},
     )
     tables.config.update(tables.mapping("study.yaml"))
     tables.data.update(tables.mapping("data.json"))
     return tables
+
+
+def _local_folder(address: str) -> Path | None:
+    """The folder of a run's artifacts, if it is one of this machine."""
+    parts = urlparse(address)
+    if parts.scheme not in ("", "file") or parts.netloc or not parts.path:
+        return None
+    return Path(unquote(parts.path))
 
 
 @contextmanager

@@ -52,6 +52,26 @@ def encoder_strips(tables: StudyTables, run_id: str) -> list[tuple[str, Path]]:
     return [(label, path) for label, path in found if path is not None]
 
 
+def worst_rebuilt(tables: StudyTables, row: pd.Series) -> tuple[str, Path, Path] | None:
+    """Of the attackers that count and left pictures the one that leaks most on selection.
+
+    Returns:
+        Its name, the strip of originals and its own strip; None without such pictures.
+    """
+    hidden = {*IN_LOOP_NAMES, *left_out(tables.attacks)}
+    own = tables.attacks[tables.attacks["encoder_id"] == row["encoder_id"]]
+    own = own[~own["attacker"].isin(hidden) & own["leakage/selection"].map(math.isfinite)]
+    names = own.sort_values("leakage/selection", ascending=False)["attacker"]
+    originals = tables.artifact(row["run_id"], "originals.png") if len(names) else None
+    if originals is None:
+        return None
+    for name in names:
+        path = tables.artifact(row["run_id"], f"{name}.png")
+        if path is not None:
+            return str(name), originals, path
+    return None
+
+
 def compared_encoders(encoders: pd.DataFrame) -> list[str]:
     """Ids of an undefended and of a defended encoder whose pictures tell the study's story.
 

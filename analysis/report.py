@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from analysis import attack_tables, ladder_tables, method_tables, narrative, report_tables
+from analysis.choice import Wish
+from analysis.choice_cards import choice_cards
 from analysis.drawing import NARROW, render
 from analysis.faces import faces_sentence, faces_warning, read_identity
 from analysis.figures import draw_gap, draw_saturation
@@ -89,7 +91,10 @@ def draw_figures(tables: StudyTables) -> dict[str, Figure]:
 
 
 def write_report(
-    tables: StudyTables, out_dir: Path, drawn: Mapping[str, bytes] | None = None
+    tables: StudyTables,
+    out_dir: Path,
+    drawn: Mapping[str, bytes] | None = None,
+    wishes: Sequence[Wish] = (),
 ) -> Path:
     """Writes `report.html`.
 
@@ -97,6 +102,7 @@ def write_report(
         tables: The study; whatever part of it is missing is left out or said to be missing.
         out_dir: Folder to write to; made if it is not there.
         drawn: What `draw_figures` gave, as SVG files, if they are made already.
+        wishes: What somebody wants of an encoder; one that fits is recommended.
 
     Returns:
         Path of the page.
@@ -118,6 +124,7 @@ def write_report(
         answered=narrative.answered(tables, facts),
         how_sure=narrative.how_sure(tables, facts, sure),
         sure=sure,
+        choices_made=choice_cards(tables, wishes, sure),
         figures={name: _data_uri(svg, "svg+xml") for name, svg in drawn.items()},
         interactive=interactive_frontier(tables, sure),
         encoder_table=report_tables.encoder_table(tables, sure),

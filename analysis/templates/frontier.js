@@ -94,7 +94,7 @@ for (const stage of document.querySelectorAll("[data-frontier]")) {
     const y = (value) => height - MARGIN.bottom -
       (value + 0.03 * top) / (1.03 * top) * (height - MARGIN.top - MARGIN.bottom);
     const floor = height - MARGIN.bottom;
-    for (const at of ticks(low - pad, high + pad, width < 500 ? 4 : 7)) {
+    for (const at of ticks(low - pad, Math.min(1, high + pad), width < 500 ? 4 : 7)) {
       make("line", { x1: x(at), x2: x(at), y1: MARGIN.top, y2: floor, class: "grid-line" }, svg);
       make("text", { x: x(at), y: floor + 16, "text-anchor": "middle" }, svg, +at.toFixed(4));
     }

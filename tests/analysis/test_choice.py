@@ -1,12 +1,17 @@
 """Which encoder is recommended: hand-worked frontiers."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from analysis.__main__ import main
 from analysis.choice import Wish, choose
+from analysis.choice_cards import choice_cards, wishes_of
+from analysis.load import load_study
+from analysis.report import write_report
 
 
 def table(*rows: tuple[str, float, float], **columns: Any) -> pd.DataFrame:
@@ -98,3 +103,45 @@ def test_wishes_in_words() -> None:
     assert str(Wish("utility floor", 0.9)) == "Mean MCC of at least 0.9"
     assert str(Wish("leakage ceiling", 0.25)) == "Worst leakage of at most 0.25"
     assert str(Wish("knee")) == "The knee of the frontier"
+
+
+def test_the_report_recommends_what_was_asked_for(full_study: Any, tmp_path: Path) -> None:
+    # On selection .01 more than on test: u4 (.81, .61), u3 (.79, .76), s1 (.76, .21), s3 (.71, .36)
+    wishes = [Wish("utility floor", 0.8), Wish("leakage ceiling", 0.1)]
+    tables = load_study("full", full_study.uri)
+    first, second = choice_cards(tables, wishes)
+    assert (first.wish, first.label) == ("Mean MCC of at least 0.8", "undefended conv4")
+    assert ("worst leakage", "0.600") in first.rows
+    assert ("code bytes", "1,024") in first.rows
+    assert first.rebuilder == "decoder_strong"
+    assert first.picture.startswith("data:image/webp")
+    assert second.label == ""
+    assert second.doubts == (
+        "No encoder with saturated attackers has that on the selection split: the least leaking "
+        "leaks 0.210.",
+    )
+    page = write_report(tables, tmp_path, wishes=wishes).read_text(encoding="utf-8")
+    assert '<h2 id="choosing">' in page
+    assert page.count('<section class="choice">') == 2
+
+
+def test_a_studys_own_floor_is_a_wish_unless_another_is_asked_for(full_study: Any) -> None:
+    tables = load_study("full", full_study.uri)
+    assert [str(wish) for wish in wishes_of(tables)] == ["The knee of the frontier"]
+    tables.config["study"] = {"utility_floor": 0.7}
+    assert wishes_of(tables)[0] == Wish("utility floor", 0.7)
+    asked = [Wish("utility floor", 0.5)]
+    assert wishes_of(tables, asked) == [*asked, Wish("knee")]
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("--utility-floor=1.2", "--utility-floor: from -1 to 1, got 1.2"),
+     ("--leakage-ceiling=-0.1", "--leakage-ceiling: from 0 to 1, got -0.1"),
+     ("--leakage-ceiling=nan", "--leakage-ceiling: from 0 to 1, got nan")],
+)  # fmt: skip
+def test_a_bound_that_no_figure_can_have_is_refused(capsys: Any, word: str, said: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["full", word])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
