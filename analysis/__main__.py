@@ -1,77 +1,42 @@
-"""Rebuilds what the analysis makes of a study: `python -m analysis STUDY`."""
+"""The command line of the analysis.
+
+python -m analysis STUDY                rebuild a study's tables, figures and report
+python -m analysis compare A B …        studies side by side
+"""
 
 import argparse
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from analysis.choice import Aim, Wish
-from analysis.drawing import render, save_figure
-from analysis.load import AnalysisError, StudyTables, load_study
-from analysis.pictures import comparison, draw_comparison
-from analysis.report import draw_figures, write_report
-from analysis.tables import summary, write_tables
+from analysis.load import AnalysisError
 
-
-def rebuild(
-    study: str, results_dir: Path, tracking_uri: str, wishes: Sequence[Wish] = ()
-) -> tuple[Path, dict[str, Any]]:
-    """Rebuilds tables, figures and report of a study under `results_dir/study/`.
-
-    Writes `encoders.parquet`, `attacks.parquet`, `frontier.parquet`, `figures/*.png`,
-    `figures/*.svg` and `report.html`, and `study.yaml` if it is not there but in MLflow.
-
-    Args:
-        study: Name of the study.
-        results_dir: The results folder, which holds one folder per study.
-        tracking_uri: MLflow's address.
-        wishes: What somebody wants of an encoder; the report recommends one for each.
-
-    Returns:
-        Path of the report, and the summary of `analysis.tables.summary`.
-
-    Raises:
-        AnalysisError: There is no such study, or MLflow cannot be read.
-    """
-    tables = load_study(study, tracking_uri)
-    out_dir = Path(results_dir) / study
-    write_tables(tables, out_dir)
-    _copy_config(tables, out_dir)
-    figures = draw_figures(tables)
-    pictures = comparison(tables)
-    if pictures:
-        save_figure(draw_comparison(pictures), out_dir / "figures", "reconstructions")
-    drawn = {name: render(figure, "svg") for name, figure in figures.items()}
-    for name, figure in figures.items():
-        if not name.endswith("-narrow"):
-            save_figure(figure, out_dir / "figures", name, drawn[name])
-    return write_report(tables, out_dir, drawn, wishes), summary(tables)
-
-
-def _copy_config(tables: StudyTables, out_dir: Path) -> None:
-    stored = tables.artifact(tables.run_id, "study.yaml")
-    if stored is not None and not (out_dir / "study.yaml").exists():
-        shutil.copyfile(stored, out_dir / "study.yaml")
+COMPARE = "compare"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code: 0, or 2 for bad input."""
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis",
-        description="Rebuild the tables, figures and report of a study from what MLflow holds.",
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # MLflow would try for minutes to reach a server that is not there.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    try:
+        return _compare(words[1:]) if words[:1] == [COMPARE] else _rebuild(words)
+    except AnalysisError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _rebuild(words: Sequence[str]) -> int:
+    parser = _parser(
+        "python -m analysis",
+        "Rebuild the tables, figures and report of a study from what MLflow holds. Studies side "
+        "by side: python -m analysis compare A B",
+        "results folder; everything is written to DIR/STUDY/ (default: results)",
     )
     parser.add_argument("study", metavar="STUDY", help="name of the study")
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), metavar="DIR",
-        help="results folder; everything is written to DIR/STUDY/ (default: results)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--tracking-uri", metavar="URI",
-        help="MLflow's address (default: $MLFLOW_TRACKING_URI, else sqlite:///DIR/mlflow.db)",
-    )  # fmt: skip
     parser.add_argument(
         "--utility-floor", type=float, metavar="MCC",
         help="recommend the least leaking encoder of at least this mean MCC, -1 to 1 (default: "
@@ -81,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--leakage-ceiling", type=float, metavar="LEAKAGE",
         help="recommend the most useful encoder of at most this worst leakage, 0 to 1",
     )  # fmt: skip
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(words)
     wishes = []
     bounds: tuple[tuple[Aim, float | None, float], ...] = (
         ("utility floor", options.utility_floor, -1.0),
@@ -92,20 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"--{aim.replace(' ', '-')}: from {low:g} to 1, got {bound:g}")
         if bound is not None:
             wishes.append(Wish(aim, bound))
-    results = options.results.resolve()
-    uri = (
-        options.tracking_uri
-        or os.environ.get("MLFLOW_TRACKING_URI")
-        or f"sqlite:///{results / 'mlflow.db'}"
-    )
-    # MLflow would try for minutes to reach a server that is not there.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    try:
-        report, facts = rebuild(options.study, results, uri, wishes)
-    except AnalysisError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    from analysis.rebuild import rebuild  # help must not wait for what draws
+
+    results, uri = _places(options)
+    report, facts = rebuild(options.study, results, uri, wishes)
     print(
         f"{facts['num_verified']} of {facts['num_encoders']} encoders verified, "
         f"{facts['frontier_size']} on the frontier, hypervolume {facts['hypervolume']:.3f}"
@@ -118,6 +73,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if path.exists():
             print(f"wrote {path}")
     return 0
+
+
+def _compare(words: Sequence[str]) -> int:
+    parser = _parser(
+        f"python -m analysis {COMPARE}",
+        "Set studies side by side: frontiers in one plot, hypervolume against the first one's "
+        "with its interval, encoders gained and lost, what was set differently; of each study "
+        "also what every start of it brought.",
+        "results folder; the page is written to DIR/comparisons/A+B/ (default: results)",
+    )
+    parser.add_argument("studies", metavar="STUDY", nargs="+", help="names; the first is the base")
+    options = parser.parse_args(words)
+    twice = {name for name in options.studies if options.studies.count(name) > 1}
+    if twice:
+        parser.error(f"each study once, got {', '.join(sorted(twice))} more often")
+    from analysis.compare import compare
+    from analysis.compare_report import sentences, write_comparison
+    from analysis.load import load_study
+
+    results, uri = _places(options)
+    comparison = compare([load_study(name, uri) for name in options.studies])
+    page = write_comparison(comparison, results)
+    if comparison.obstacles:
+        unlike = ", ".join(what for what, _ in comparison.obstacles)
+        print(f"not comparable, these differ: {unlike}")
+    for sentence in sentences(comparison):
+        print(sentence)
+    print(f"wrote {page}")
+    return 0
+
+
+def _parser(program: str, description: str, results: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=program, description=description)
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="DIR", help=results
+    )
+    parser.add_argument(
+        "--tracking-uri", metavar="URI",
+        help="MLflow's address (default: $MLFLOW_TRACKING_URI, else sqlite:///DIR/mlflow.db)",
+    )  # fmt: skip
+    return parser
+
+
+def _places(options: argparse.Namespace) -> tuple[Path, str]:
+    """The results folder and MLflow's address."""
+    results = options.results.resolve()
+    uri = (
+        options.tracking_uri
+        or os.environ.get("MLFLOW_TRACKING_URI")
+        or f"sqlite:///{results / 'mlflow.db'}"
+    )
+    return results, uri
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What all figures share: colours, marks, sizes, and how a figure becomes a file."""
 
+import base64
 import io
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,11 @@ def save_figure(figure: Figure, folder: Path, name: str, svg: bytes | None = Non
         path.write_bytes(drawn or render(figure, form))
         paths.append(path)
     return paths
+
+
+def data_uri(content: bytes, form: str) -> str:
+    """An image of a form such as `svg+xml` as an address that needs no file."""
+    return f"data:image/{form};base64,{base64.b64encode(content).decode()}"
 
 
 def read_image(path: Path) -> np.ndarray:

@@ -87,14 +87,14 @@ def _draw_staircases(axes: Axes, record: FrontierRecord) -> list[Corners]:
     style = PROVISIONAL if record.provisional else "-"
     drawn: list[Corners] = []
     for own in record.own_frontiers:
-        drawn.append(_steps(own.corners, left, top))
+        drawn.append(steps(own.corners, left, top))
         xs, ys = zip(*drawn[-1], strict=True)
         axes.plot(
             xs, ys, color=method_colour(own.method), linewidth=OWN_WIDTH, linestyle=style,
             alpha=0.45, zorder=1.8, solid_capstyle="butt",
         )  # fmt: skip
     if record.frontier:
-        drawn.append(_steps(record.frontier, left, top))
+        drawn.append(steps(record.frontier, left, top))
         xs, ys = zip(*drawn[-1], strict=True)
         axes.plot(xs, ys, color=INK, linewidth=COMMON_WIDTH, linestyle=style, zorder=2)
         if not record.provisional:  # lower bounds command no area
@@ -102,7 +102,7 @@ def _draw_staircases(axes: Axes, record: FrontierRecord) -> list[Corners]:
     return drawn
 
 
-def _steps(corners: Corners, left: float, top: float) -> Corners:
+def steps(corners: Corners, left: float, top: float) -> Corners:
     """Going right, leakage stays at a corner's height only up to that corner's utility."""
     steps = [(left, corners[0][1])]
     for (x, y), (_, above) in zip(corners, [*corners[1:], (0.0, top)], strict=True):

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from analysis import attack_tables, ladder_tables, method_tables, narrative, report_tables
 from analysis.choice import Wish
 from analysis.choice_cards import choice_cards
-from analysis.drawing import NARROW, render
+from analysis.drawing import NARROW, data_uri, render
 from analysis.faces import faces_sentence, faces_warning, read_identity
 from analysis.figures import draw_gap, draw_saturation
 from analysis.frontier_figure import draw_frontier
@@ -125,7 +125,7 @@ def write_report(
         how_sure=narrative.how_sure(tables, facts, sure),
         sure=sure,
         choices_made=choice_cards(tables, wishes, sure),
-        figures={name: _data_uri(svg, "svg+xml") for name, svg in drawn.items()},
+        figures={name: data_uri(svg, "svg+xml") for name, svg in drawn.items()},
         interactive=interactive_frontier(tables, sure),
         encoder_table=report_tables.encoder_table(tables, sure),
         method_table=method_tables.method_table(tables),
@@ -227,7 +227,3 @@ def _flatten(value: Any, prefix: str = "") -> list[tuple[str, str]]:
 
 def _is_nested(value: Any) -> bool:
     return isinstance(value, dict | list | tuple)
-
-
-def _data_uri(content: bytes, form: str) -> str:
-    return f"data:image/{form};base64,{base64.b64encode(content).decode()}"

@@ -1,10 +1,11 @@
 """Strips of images, small enough for a page that holds hundreds of them."""
 
-import base64
 import io
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
+
+from analysis.drawing import data_uri
 
 STRIP_HEIGHT = 64
 """Pixels of a strip in the page; smaller ones stay as they are."""
@@ -53,4 +54,4 @@ def _shrink(image: Image.Image, height: int) -> Image.Image:
 def _encode(image: Image.Image, quality: int) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=quality, method=4)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return data_uri(buffer.getvalue(), "webp")

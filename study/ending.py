@@ -110,7 +110,7 @@ def conclude(
         if health is not None:
             journal.note("health.json", health.dump())
         journal.set_status("finished")
-        from analysis.__main__ import rebuild  # it draws: not to be loaded before trials run
+        from analysis.rebuild import rebuild  # it draws: not to be loaded before trials run
 
         report, summary = rebuild(folder.name, folder.results, places.tracking)
         all_well = not (failures or unwell or search.num_not_started)

@@ -210,7 +210,7 @@ def _run_locked(
 
 def _load_what_draws() -> threading.Timer:
     """Loads the report's libraries while trials run; it takes seconds."""
-    loading = threading.Timer(LOAD_AFTER, importlib.import_module, ("analysis.__main__",))
+    loading = threading.Timer(LOAD_AFTER, importlib.import_module, ("analysis.rebuild",))
     loading.daemon = True
     loading.start()
     return loading

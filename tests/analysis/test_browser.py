@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from analysis.__main__ import rebuild
+from analysis.rebuild import rebuild
 from tests.services import MlflowServer, missing
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from analysis.__main__ import main, rebuild
+from analysis.__main__ import main
 from analysis.load import load_study
+from analysis.rebuild import rebuild
 from analysis.report import write_report
 
 HOSTILE = "<script>alert('x')</script><img src=http://evil.example/a.png onerror=alert(1)>"
@@ -317,7 +318,7 @@ def test_command_line_refuses_a_missing_database(
 
 def test_analysis_imports_neither_ray_nor_torch() -> None:
     code = (
-        "import sys, analysis.__main__; "
+        "import sys, analysis.__main__, analysis.rebuild, analysis.compare_report; "
         "print([name for name in ('ray', 'torch', 'optuna') if name in sys.modules])"
     )
     root = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
-from analysis.__main__ import rebuild
+from analysis.rebuild import rebuild
 from study.early_stopping import dominance
 from study.folder import write_json
 from study.journal import Journal

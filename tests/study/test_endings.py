@@ -106,9 +106,10 @@ def study(tmp_path: Path, monkeypatch) -> Study:
 def no_report(monkeypatch) -> None:
     """Leaves out the report, which takes most of the time."""
     summary = {
-        "num_verified": 2, "frontier_size": 1, "frontier": ["a"], "hypervolume": 0.25,
+        "num_verified": 2, "num_dominated": 0, "frontier_size": 1, "frontier": ["a"],
+        "hypervolume": 0.25,
     }  # fmt: skip
-    monkeypatch.setattr("analysis.__main__.rebuild", lambda *_: (Path("report.html"), summary))
+    monkeypatch.setattr("analysis.rebuild.rebuild", lambda *_: (Path("report.html"), summary))
 
 
 @pytest.mark.usefixtures("no_report")
@@ -261,7 +262,7 @@ def test_without_a_report_the_command_that_makes_it_is_named(study: Study, monke
     def fail(*_: Any) -> None:
         raise AnalysisError("no such study")
 
-    monkeypatch.setattr("analysis.__main__.rebuild", fail)
+    monkeypatch.setattr("analysis.rebuild.rebuild", fail)
     code, text = study.run()
     assert code == 1
     assert "all trials are done" in text
