@@ -1,7 +1,11 @@
 """Patience with a database that is away for a while: it is restarted, or its disk is full."""
 
+import signal
+import threading
 import time
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import optuna
@@ -46,25 +50,50 @@ class Patience:
         """Returns what a call returns; it may be made several times.
 
         Raises:
-            Exception: The last failure, once the outage has lasted too long.
+            Exception: The last failure, once the outage has lasted too long, or once the process
+                was told to stop: whoever stops a study does not wait for a database.
         """
-        end = None
-        while True:
-            try:
-                answer = call()
-            except AWAY as error:
-                now = time.monotonic()
-                if end is None:
-                    end = now + self._seconds
-                    cause = first_line(error.__cause__ or error, self._address)
-                    self._warn(
-                        f"study.storage does not answer ({cause}); running trials go on, new ones "
-                        f"wait for it, for {self._seconds / 60:.0f} minutes at most"
-                    )
-                if now >= end:
-                    raise
+        try:
+            return call()
+        except AWAY as error:
+            cause = first_line(error.__cause__ or error, self._address)
+        self._warn(
+            f"study.storage does not answer ({cause}); running trials go on, new ones wait for it, "
+            f"for {self._seconds / 60:.0f} minutes at most"
+        )
+        end = time.monotonic() + self._seconds
+        with _heeding_stops() as stopped:
+            while True:
                 time.sleep(self._retry_seconds)
-                continue
-            if end is not None:
+                try:
+                    answer = call()
+                except AWAY:
+                    if stopped.is_set() or time.monotonic() >= end:
+                        raise
+                    continue
                 self._warn("study.storage answers again")
-            return answer
+                return answer
+
+
+@contextmanager
+def _heeding_stops() -> Iterator[threading.Event]:
+    """Notes that the process was told to stop (SIGINT), and passes it on to whoever heeds it."""
+    stopped = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(signum: int, frame: types.FrameType | None) -> None:
+        stopped.set()
+        signal.signal(signal.SIGINT, before)
+        if callable(before):
+            before(signum, frame)
+
+    try:
+        signal.signal(signal.SIGINT, note)
+    except ValueError:  # not the main thread, which alone may set handlers
+        yield stopped
+        return
+    try:
+        yield stopped
+    finally:
+        if signal.getsignal(signal.SIGINT) is note:
+            signal.signal(signal.SIGINT, before)

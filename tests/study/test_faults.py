@@ -1,6 +1,7 @@
 """Disks that are full, databases that restart, clocks that jump: with real disks and databases."""
 
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -209,6 +210,25 @@ def test_optuna_goes_on_where_it_was_when_postgresql_is_back(
         short.propose()
     postgresql.start()
     assert len(optuna.load_study(study_name="small", storage=storage).trials) == 6
+
+
+def test_whoever_stops_a_study_does_not_wait_for_its_database() -> None:
+    def away() -> None:
+        raise optuna.exceptions.StorageInternalError("gone")
+
+    heard: list[int] = []
+    mine = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        start = time.monotonic()
+        with pytest.raises(optuna.exceptions.StorageInternalError):
+            Patience("sqlite:///x.db", retry_seconds=0.05)(away)
+        assert 0.3 <= time.monotonic() - start < 10
+        assert heard == [signal.SIGINT], "whoever heeded it before is told, once"
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, mine)
 
 
 def test_a_clock_that_jumps_changes_nothing_that_is_measured(
