@@ -10,7 +10,7 @@ import dataclasses
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -149,6 +149,10 @@ class Delivery:
     def encoder_verified(self, record: EncoderRecord) -> None:
         """See `Listener`."""
         self._note("encoder_verified", _as_it_is(record))
+
+    def confirmation_begins(self, records: Sequence[EncoderRecord]) -> None:
+        """See `Listener`."""
+        self._note("confirmation_begins", [_as_it_is(record) for record in records])
 
     def encoder_dominated(self, record: EncoderRecord) -> None:
         """See `Listener`."""

@@ -27,7 +27,7 @@ from trainables.seeding import config_hash, derive_seed, file_hash
 from trainables.settings import Settings
 
 JobKind = Literal["protect", "attack", "reference"]
-Role = Literal["undefended", "labels", "baseline", "searched"]
+Role = Literal["undefended", "labels", "baseline", "searched", "confirmation"]
 REFERENCES = ("constant", "identity")
 """The stand-ins for an encoder that give each attacker's floor and ceiling."""
 ATTACKERS_ALONE = {"extra_public", "extra_images"}
@@ -128,6 +128,24 @@ class JobFactory:
         for name in dict.fromkeys(name for name in listed if not SPACES[name].has_cut):
             jobs.append(("baseline", self._protect(model, self.config.baseline(name))))
         return jobs
+
+    def repeated(self, protect: Job, number: int) -> Job:
+        """A trial that trains an encoder again from a fresh seed.
+
+        Args:
+            protect: The trial that trained it first.
+            number: Which of its repetitions, from 1.
+        """
+        seed = derive_seed(self.config.study.seed, protect.encoder_id, "confirmation", number)
+        encoder_id = config_hash({"confirms": protect.encoder_id, "seed": seed})
+        config = {
+            **protect.config,
+            "encoder_id": encoder_id,
+            "seed": seed,
+            "output": str(self.folder.encoder(encoder_id)),
+        }
+        label = f"{protect.label} (again, {number})"
+        return Job(encoder_id, "protect", encoder_id, config, label)
 
     def attacks(self, protect: Job, has_in_loop: bool) -> list[Job]:
         """The trials that attack a finished encoder.

@@ -5,7 +5,7 @@ Telling again what is there already changes nothing, so a resumed study tells ev
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from study.logged import (
     reference_metrics,
     study_params,
 )
-from study.records import EncoderRecord, Result
+from study.records import UNCOUNTED, EncoderRecord, Result
 from study.reports import EARLIER
 from study.since import Since
 from study.tracking import Key, Runs
@@ -159,8 +159,11 @@ class Journal:
             self._runs.tag(run, {"worst_attacker": verdict.worst_attacker})
             self._pictures(run, record)
             self._conclude(record, run, "FINISHED")
-        if record.role != "labels" and record.mean_mcc is not None:
+        if record.role not in UNCOUNTED and record.mean_mcc is not None:
             self._add_to_frontier(record.mean_mcc, verdict.worst_leakage, verdict.saturated)
+
+    def confirmation_begins(self, records: Sequence[EncoderRecord]) -> None:
+        """Their runs say what they confirm."""
 
     def encoder_dominated(self, record: EncoderRecord) -> None:
         """Writes what its attackers found until then, and which encoder is better."""
@@ -231,6 +234,8 @@ class Journal:
         }
         if record.numbers:
             tags["optuna_trial"] = str(record.numbers[0])
+        if record.confirms:
+            tags |= {"confirms": record.confirms, "repeat": str(record.repeat)}
         run = self._runs.open(key, record.label, tags, self._study)
         self._runs.log(run, params)
         self._runs.text(run, json.dumps(dict(record.protect.config), indent=1), "config.json")

@@ -67,10 +67,13 @@ class Options:
     Attributes:
         resume: Whether to go on with a study that exists.
         time_budget: Seconds after which no new encoder is started; None for no limit.
+        confirm: Fresh trainings of each encoder of the frontier, and of those within their errors
+            of it, once the search has ended.
     """
 
     resume: bool = False
     time_budget: float | None = None
+    confirm: int = 0
 
 
 def run_study(
@@ -136,7 +139,7 @@ def _run_locked(
     folder.take_over()
     check_resume(config, places, options.resume, *find_traces(places, client))
     config = with_total(config, folder)
-    if has_ended(config, folder, client, console):
+    if not options.confirm and has_ended(config, folder, client, console):
         return 0
     start_ray()
     cpus, gpus = cluster_resources()
@@ -179,7 +182,7 @@ def _run_locked(
         with Progress(plan, console) as progress:
             search = VerifiedSearch(
                 jobs, folder, proposals, Listeners(told, progress),
-                until(options.time_budget), slots,
+                until(options.time_budget), slots, confirm=options.confirm,
             )  # fmt: skip
             told.replay()
             run_sweep(config, search, factory)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from study.early_stopping import Dominance, dominance
 from study.leakages import figures_of
 from study.proposals import Proposals
-from study.records import EncoderRecord, Listener, Status
+from study.records import UNCOUNTED, EncoderRecord, Listener, Status
 from study.references import ReferenceScores
 from study.verification import Verdict, judge
 
@@ -46,8 +46,8 @@ class Ledger:
 
     @property
     def num_started(self) -> int:
-        """Encoders that count towards `study.num_encoders`: all but `labels`."""
-        return sum(record.role != "labels" for record in self.records.values())
+        """Encoders that count towards `study.num_encoders`: not `labels`, nor confirmations."""
+        return sum(record.role not in UNCOUNTED for record in self.records.values())
 
     def failures(self, waits: Callable[[EncoderRecord], bool]) -> list[str]:
         """The encoders that did not end as they should, one line each.

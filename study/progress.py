@@ -1,7 +1,8 @@
 """What a person sees while a study runs: a live table on a terminal, plain lines elsewhere."""
 
+import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -14,7 +15,7 @@ from rich.text import Text
 from analysis.pareto import non_dominated
 from study.jobs import Job
 from study.leakages import AttackFigures
-from study.records import EncoderRecord, Result
+from study.records import UNCOUNTED, EncoderRecord, Result
 
 MAX_FRONTIER_ROWS = 8
 
@@ -123,6 +124,13 @@ class Progress:
             f"{verdict.worst_leakage:.3f} ({verdict.worst_attacker}){doubt}"
         )
 
+    def confirmation_begins(self, records: Sequence[EncoderRecord]) -> None:
+        """Prints how many encoders are trained again, and counts them in."""
+        total = self._plan.num_encoders + len(records)
+        self._plan = dataclasses.replace(self._plan, num_encoders=total)
+        which = {record.confirms for record in records}
+        self._say(f"confirmation: {len(records)} fresh trainings of {len(which)} encoders")
+
     def encoder_dominated(self, record: EncoderRecord) -> None:
         """Prints which encoder is better, and how many attack trials that saves."""
         self._num_concluded += 1
@@ -161,7 +169,7 @@ class Progress:
 
         As in the report, one with an unsaturated attacker is not among them and dominates none.
         """
-        records = [r for r in self._verified if r.role != "labels"]
+        records = [r for r in self._verified if r.role not in UNCOUNTED]
         points = [
             (r.mean_mcc or 0.0, r.verdict.worst_leakage, r.verdict.saturated)
             for r in records
@@ -176,7 +184,7 @@ class Progress:
     @property
     def num_lower_bounds(self) -> int:
         """Verified encoders that an unsaturated attacker keeps off the frontier."""
-        records = [r for r in self._verified if r.role != "labels"]
+        records = [r for r in self._verified if r.role not in UNCOUNTED]
         return sum(not r.verdict.saturated for r in records if r.verdict)
 
     def render(self) -> RenderableType:

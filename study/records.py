@@ -1,6 +1,6 @@
 """What the search knows of each encoder, and who is told when something happens."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -11,6 +11,8 @@ from study.verification import Verdict
 
 Status = Literal["running", "verified", "failed", "diverged", "collapsed", "dominated"]
 Result = Mapping[str, Any]
+UNCOUNTED: tuple[Role, ...] = ("labels", "confirmation")
+"""Roles of encoders that do not count towards `study.num_encoders` and are on no frontier."""
 
 
 @dataclass
@@ -28,6 +30,8 @@ class EncoderRecord:
         attacks: Its attack jobs by key; None until it is trained.
         spared: How many more there would have been, had not another encoder beaten it already.
         attacked: What those that have ended ended with.
+        confirms: Of a confirmation the encoder that it trains again, by identity.
+        repeat: Which of its fresh trainings it is, from 1.
         verdict: What it leaks; of one that is dominated, what those attackers found that ran.
     """
 
@@ -42,6 +46,8 @@ class EncoderRecord:
     spared: int = 0
     attacked: dict[str, Result] = field(default_factory=dict)
     verdict: Verdict | None = None
+    confirms: str = ""
+    repeat: int = 0
 
     @property
     def encoder_id(self) -> str:
@@ -106,6 +112,9 @@ class Listener(Protocol):
     def encoder_verified(self, record: EncoderRecord) -> None:
         """The last attacker of an encoder has ended."""
 
+    def confirmation_begins(self, records: Sequence[EncoderRecord]) -> None:
+        """These encoders are trained again with fresh seeds."""
+
     def encoder_dominated(self, record: EncoderRecord) -> None:
         """An encoder is attacked no further: another one is better, whatever more were found."""
 
@@ -151,6 +160,11 @@ class Listeners:
         """See `Listener`."""
         for listener in self._listeners:
             listener.encoder_verified(record)
+
+    def confirmation_begins(self, records: Sequence[EncoderRecord]) -> None:
+        """See `Listener`."""
+        for listener in self._listeners:
+            listener.confirmation_begins(records)
 
     def encoder_dominated(self, record: EncoderRecord) -> None:
         """See `Listener`."""

@@ -28,6 +28,7 @@ proposed by Optuna; a list gives it choices, {low: …, high: …} a range:
   python study/run.py quickstart model.cut_point=conv3 'protector.lambda1={low: 1, high: 30}'
   python study/run.py quickstart 'protector.name=[reconstruction, label_flip]' study.name=both
   python study/run.py quickstart --resume                  go on after Ctrl-C, a crash, or for more
+  python study/run.py quickstart --resume --confirm 3      the frontier again, with fresh seeds
   python study/run.py quickstart study.num_encoders=+8 --time-budget 6h --resume    every night
 
 Of several protectors each is tried: protector.KEY=… is for all that have such a key,
@@ -66,7 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print_plan(config, places, console, options.resume)
             return 0
         budget = None if options.time_budget is None else parse_duration(options.time_budget)
-        return run_study(config, places, Options(options.resume, budget), console)
+        if options.confirm < 0:
+            raise ConfigError(f"--confirm: how many fresh seeds, at least 1, got {options.confirm}")
+        how = Options(options.resume, budget, options.confirm)
+        return run_study(config, places, how, console)
     except ConfigError as error:
         print(f"error: {masked(str(error))}", file=sys.stderr)
         return 2
@@ -109,6 +113,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--time-budget", metavar="4h",
         help="start no new encoder after this time; what runs is finished and verified",
+    )  # fmt: skip
+    parser.add_argument(
+        "--confirm", type=int, metavar="N", default=0,
+        help="once the search has ended, train and attack the frontier's encoders, and those "
+        "within their errors of it, again with N fresh seeds (--resume: of a study that exists)",
     )  # fmt: skip
     parser.add_argument(
         "--dry-run", action="store_true",

@@ -11,11 +11,12 @@ is tried again by a resumed study, whose machine may have more memory, or whose 
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ray.tune.search import Searcher
 
+from study.confirmation import candidates, read_confirmed, write_confirmed
 from study.early_stopping import strongest_first
 from study.failures import SILENT, explain
 from study.folder import StudyFolder, read_json
@@ -24,7 +25,7 @@ from study.jobs import Job, JobFactory
 from study.ledger import Ledger
 from study.losses import MAX_LOSSES, Losses
 from study.proposals import Proposals
-from study.records import EncoderRecord, Listener, Result
+from study.records import UNCOUNTED, EncoderRecord, Listener, Result
 from study.references import ReferenceScores
 from study.reports import EARLIER
 
@@ -50,6 +51,7 @@ class VerifiedSearch(Searcher):
         slots: Trials that Tune runs at a time.
         patience: Seconds to wait for the result of a trial that says it has ended.
         losses: Starts again what was lost with its process; another one in tests.
+        confirm: Fresh trainings of each encoder worth confirming, once the search has ended.
 
     Attributes:
         records: Every encoder so far, by identity.
@@ -67,6 +69,7 @@ class VerifiedSearch(Searcher):
         slots: int = 1,
         patience: float = PATIENCE_SECONDS,
         losses: Losses | None = None,
+        confirm: int = 0,
     ) -> None:
         super().__init__()
         self.finished = False
@@ -79,6 +82,7 @@ class VerifiedSearch(Searcher):
         self._slots = slots
         self._patience = patience
         self._losses = Losses() if losses is None else losses
+        self._confirm = confirm
         self._running: dict[str, Job] = {}
         self._attacks: deque[Job] = deque()
         self._encoders: deque[Job] = deque()
@@ -117,7 +121,7 @@ class VerifiedSearch(Searcher):
     @property
     def num_started(self) -> int:
         """Encoders that were started and count towards `study.num_encoders`."""
-        waiting = sum(self.records[job.encoder_id].role != "labels" for job in self._encoders)
+        waiting = sum(self.records[job.encoder_id].role not in UNCOUNTED for job in self._encoders)
         return self._ledger.num_started - waiting
 
     @property
@@ -178,6 +182,8 @@ class VerifiedSearch(Searcher):
 
     def _suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         job = self._next_job()
+        if job is None and not self._running and not self._losses and self._begin_confirmation():
+            job = self._next_job()
         if job is None:
             if self._running or self._losses:
                 return None
@@ -227,10 +233,37 @@ class VerifiedSearch(Searcher):
                 record = self._add(EncoderRecord(job, "searched", proposal.point))
             if proposal.open:
                 record.numbers.append(proposal.number)
+        self._add_confirmations(read_confirmed(self._folder))
         for queue in (self._references.waiting, self._encoders, self._attacks):
             self._absorb_stored(queue)
         self._ledger.settle()
         self._spare()
+
+    def _begin_confirmation(self) -> bool:
+        """Chooses what is trained again, once; whether there is any such encoder that is new."""
+        number, self._confirm = self._confirm, 0
+        if not number or self._broken_references or not self._may_start():
+            return False
+        known = dict(read_confirmed(self._folder))
+        found = {record.encoder_id: number for record in candidates(self.records.values())}
+        wanted = known | {name: max(count, known.get(name, 0)) for name, count in found.items()}
+        write_confirmed(wanted, self._folder)
+        return self._add_confirmations(wanted)
+
+    def _add_confirmations(self, wanted: Mapping[str, int]) -> bool:
+        added = []
+        for name, number in wanted.items():
+            first = self.records.get(name)
+            for repeat in range(1, number + 1) if first is not None else ():
+                assert first is not None
+                job = self._jobs.repeated(first.protect, repeat)
+                if job.encoder_id not in self.records:
+                    record = EncoderRecord(job, "confirmation", first.point)
+                    record.confirms, record.repeat = name, repeat
+                    added.append(self._add(record))
+        if added:
+            self._listener.confirmation_begins(added)
+        return bool(added)
 
     def _absorb_stored(self, queue: deque[Job]) -> None:
         """Takes the jobs out of a queue whose results are on disk."""

@@ -213,9 +213,11 @@ class ProtectTrial:
         fixed = isinstance(self.settings, FixedConfig)
         constrained = not fixed and own_style(self.model, self.settings.style).constrained
         collapsed = is_collapsed(collapse, constrained)
+        selection = self._utility("selection")
         final: dict[str, Any] = {
             **self._utility("test"),
-            "utility/mean_mcc_selection": self._utility("selection")["utility/mean_mcc"],
+            "utility/mean_mcc_selection": selection["utility/mean_mcc"],
+            "utility/mean_mcc_selection_error": selection["utility/mean_mcc_error"],
             **encoder_costs(encoder, self.protector.code, data.height, data.width),
             **collapse,
             **self._in_loop("selection"),
