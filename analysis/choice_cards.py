@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.cells import amount_cell, number_cell
 from analysis.choice import Choice, Wish, choose
+from analysis.confirmation import Confirmation
 from analysis.kinds import attacker_name
 from analysis.load import StudyTables
 from analysis.methods import compares_methods
@@ -53,14 +54,17 @@ def wishes_of(tables: StudyTables, asked: Sequence[Wish] = ()) -> list[Wish]:
 
 
 def choice_cards(
-    tables: StudyTables, asked: Sequence[Wish] = (), sure: Certainty | None = None
+    tables: StudyTables,
+    asked: Sequence[Wish] = (),
+    sure: Certainty | None = None,
+    confirmed: Confirmation | None = None,
 ) -> list[Card]:
     """A card per wish; of the knee none where the frontier has none."""
     cards = []
     for wish in wishes_of(tables, asked):
         choice = choose(tables.encoders, wish)
         if choice.row is not None:
-            cards.append(_card(tables, choice, choice.row, sure))
+            cards.append(_card(tables, choice, choice.row, sure, confirmed))
         elif wish.aim != "knee":
             cards.append(Card(str(wish), "", "", (), (_none(choice),)))
     return cards
@@ -78,7 +82,11 @@ def _none(choice: Choice) -> str:
 
 
 def _card(
-    tables: StudyTables, choice: Choice, row: "pd.Series[Any]", sure: Certainty | None
+    tables: StudyTables,
+    choice: Choice,
+    row: "pd.Series[Any]",
+    sure: Certainty | None,
+    confirmed: Confirmation | None,
 ) -> Card:
     encoders = tables.encoders
     about = [row["protector"]] if compares_methods(encoders) and row["protector"] else []
@@ -99,14 +107,19 @@ def _card(
         encoder_labels(encoders)[row["encoder_id"]],
         ", ".join(about),
         tuple((name, text) for name, text in rows if text not in ("", "–")),
-        tuple(_doubts(choice, row, sure)),
+        tuple(_doubts(choice, row, sure, confirmed)),
         attacker_name(rebuilder),
         originals,
         picture,
     )
 
 
-def _doubts(choice: Choice, row: "pd.Series[Any]", sure: Certainty | None) -> list[str]:
+def _doubts(
+    choice: Choice,
+    row: "pd.Series[Any]",
+    sure: Certainty | None,
+    confirmed: Confirmation | None,
+) -> list[str]:
     doubts = []
     if choice.held is False:
         doubts.append("Chosen on the selection split; on the test split it misses the wish.")
@@ -115,5 +128,13 @@ def _doubts(choice: Choice, row: "pd.Series[Any]", sure: Certainty | None) -> li
     share = None if sure is None else sure.probability.get(row["encoder_id"])
     if share is not None:
         doubts.append(f"It is on the frontier in {share:.0%} of the redrawn ones.")
-    doubts.append("Trained once: another seed may come out elsewhere.")
-    return doubts
+    known = {} if confirmed is None else {one.encoder_id: one for one in confirmed.encoders}
+    again = known.get(row["encoder_id"])
+    if again is None or again.utility is None or again.leakage is None:
+        return [*doubts, "Trained once: another seed may come out elsewhere (--confirm)."]
+    bound = "at least " if again.is_bound else ""
+    return [
+        *doubts,
+        f"Fresh trainings ({again.num_verified}): mean MCC {again.utility.value:.3f}, worst "
+        f"leakage {bound}{again.leakage.value:.3f} on average.",
+    ]

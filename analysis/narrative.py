@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.confirmation import Confirmation
+from analysis.confirmation_report import confirmation_sentences
 from analysis.faces import faces_warning, read_identity
 from analysis.health import health_sentence, read_health
 from analysis.kinds import IN_LOOP_KINDS, IN_LOOP_NAMES, in_loop_leakage, left_out
@@ -99,11 +101,15 @@ def answered(tables: StudyTables, facts: dict[str, Any]) -> list[str]:
 
 
 def how_sure(
-    tables: StudyTables, facts: dict[str, Any], sure: Certainty | None = None
+    tables: StudyTables,
+    facts: dict[str, Any],
+    sure: Certainty | None = None,
+    confirmed: Confirmation | None = None,
 ) -> list[str]:
     """What limits the answer: saturation, public images, seeds, failures, what is not done."""
     sentences = health_sentence(read_health(tables))
     sentences += _certainty_sentence(facts, sure)
+    sentences += confirmation_sentences(confirmed)
     if facts["num_attacks"]:
         if facts["num_unsaturated_attacks"]:
             bounds = facts["num_unsaturated_encoders"]
@@ -136,8 +142,9 @@ def how_sure(
     seeds = tables.attacks.loc[tables.attacks["attacker"].isin(_retrained(tables)), "seed"]
     if facts["num_attacks"] and seeds.notna().any():
         sentences.append(
-            f"Every encoder was trained once and attacked with {_plural(seeds.nunique(), 'seed')} "
-            "per attacker: small differences between encoders may be chance."
+            f"{'Every' if confirmed is None else 'In the search every'} encoder was trained once "
+            f"and attacked with {_plural(seeds.nunique(), 'seed')} per attacker: small differences "
+            "between encoders may be chance."
         )
     warning = faces_warning(tables, read_identity(tables))
     sentences += [warning] if warning else []

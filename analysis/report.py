@@ -16,6 +16,8 @@ from matplotlib.figure import Figure
 from analysis import attack_tables, ladder_tables, method_tables, narrative, report_tables
 from analysis.choice import Wish
 from analysis.choice_cards import choice_cards
+from analysis.confirmation import confirmation
+from analysis.confirmation_report import confirmation_table, draw_confirmation
 from analysis.drawing import NARROW, data_uri, render
 from analysis.faces import faces_sentence, faces_warning, read_identity
 from analysis.figures import draw_gap, draw_saturation
@@ -75,6 +77,9 @@ def draw_figures(tables: StudyTables) -> dict[str, Figure]:
         "frontier": draw_frontier(points),
         "frontier-narrow": draw_frontier(points, size=NARROW),
     }
+    confirmed = confirmation(tables.encoders)
+    if confirmed is not None:
+        figures["confirmation"] = draw_confirmation(tables.encoders, confirmed)
     gaps = gap_record(tables)
     if gaps.panels:
         figures["in-loop-against-verified"] = draw_gap(gaps)
@@ -115,6 +120,7 @@ def write_report(
     )
     environment.filters["breakable"] = _breakable
     facts, sure = summary(tables), certainty(tables.encoders)
+    confirmed = confirmation(tables.encoders)
     health, judge = read_health(tables), read_identity(tables)
     ladder = ladder_record(tables)
     page = environment.get_template("report.html").render(
@@ -122,9 +128,10 @@ def write_report(
         facts=facts,
         asked=narrative.asked(tables),
         answered=narrative.answered(tables, facts),
-        how_sure=narrative.how_sure(tables, facts, sure),
+        how_sure=narrative.how_sure(tables, facts, sure, confirmed),
+        confirmation_table=confirmation_table(tables.encoders, confirmed),
         sure=sure,
-        choices_made=choice_cards(tables, wishes, sure),
+        choices_made=choice_cards(tables, wishes, sure, confirmed),
         figures={name: data_uri(svg, "svg+xml") for name, svg in drawn.items()},
         interactive=interactive_frontier(tables, sure),
         encoder_table=report_tables.encoder_table(tables, sure),

@@ -14,7 +14,7 @@ INFINITY = 1.7976e308
 
 ENCODER_TAGS = (
     "encoder_id", "role", "status", "reason", "worst_attacker", "trial_id", "stopped",
-    "encoder_hash",
+    "encoder_hash", "confirms",
 )  # fmt: skip
 ATTACK_TAGS = (
     "encoder_id", "attacker", "seed", "saturated", "status", "trial_id", "attack_kind", "threat",

@@ -1,0 +1,130 @@
+"""What the report shows of a confirmation: sentences, a table and a figure."""
+
+import math
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.cells import Cell, natural
+from analysis.confirmation import Confirmation, Confirmed
+from analysis.drawing import INK, LINES, SOFT, STYLE, WIDE, single_axes
+from analysis.records import encoder_labels
+from analysis.uncertainty import Interval
+
+SEARCHED, FRESH = SOFT, LINES[0][0]
+
+
+def confirmation_sentences(found: Confirmation | None) -> list[str]:
+    """How far the searched figures were flattered; empty where nothing was confirmed."""
+    if found is None:
+        return []
+    number = len(found.encoders)
+    trainings = sum(one.num_verified for one in found.encoders)
+    text = (
+        f"{_count(number, 'encoder')} of the frontier or near it {'was' if number == 1 else 'were'}"
+        f" trained and attacked again: {_count(trainings, 'fresh training')}"
+    )
+    if found.utility_flattery is None or found.leakage_flattery is None:
+        return [f"{text} so far."]
+    lost, leaked = found.utility_flattery, found.leakage_flattery
+    sentences = [
+        f"{text}. On average they have {_change(lost.value, 'less', 'more')} mean MCC"
+        f"{_bounds(lost)} and leak {_change(leaked.value, 'more', 'less')}{_bounds(leaked)} than "
+        "the search had found: by so much its figures were "
+        + ("flattered by having been chosen." if leaked.value > 0 or lost.value > 0 else "not.")
+    ]
+    asked = sum(one.num_asked for one in found.encoders)
+    if asked > trainings:
+        sentences.append(
+            f"{asked - trainings} of {asked} fresh trainings were not verified: they failed, "
+            "collapsed, or are not done."
+        )
+    return sentences
+
+
+def _change(value: float, above: str, below: str) -> str:
+    return f"{abs(value):.3f} {above if value >= 0 else below}"
+
+
+def _bounds(interval: Interval) -> str:
+    if math.isnan(interval.low):
+        return ""
+    return f" (95%: {interval.low:+.3f} to {interval.high:+.3f})"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def confirmation_table(encoders: pd.DataFrame, found: Confirmation | None) -> dict[str, Any]:
+    """Head and rows: what the search found beside the fresh trainings' means."""
+    head = [
+        "encoder", "fresh trainings", "mean MCC, searched", "mean MCC, fresh",
+        "worst leakage, searched", "worst leakage, fresh", "on the frontier",
+    ]  # fmt: skip
+    if found is None:
+        return {"head": head, "rows": []}
+    labels = encoder_labels(encoders)
+    rows = []
+    for one in found.encoders:
+        label = labels[one.encoder_id]
+        share = one.probability
+        cells = [
+            Cell(label, natural(label)),
+            Cell(f"{one.num_verified} of {one.num_asked}", float(one.num_verified)),
+            Cell(f"{one.searched[0]:.3f}", one.searched[0]),
+            _interval_cell(one.utility),
+            Cell(f"{one.searched[1]:.3f}", one.searched[1]),
+            _interval_cell(one.leakage, "bound" if one.is_bound else ""),
+            Cell("–") if share is None else Cell(f"{share:.0%}", share),
+        ]
+        rows.append({"class": "", "cells": cells})
+    return {"head": head, "rows": rows}
+
+
+def _interval_cell(interval: Interval | None, flag: str = "") -> Cell:
+    if interval is None:
+        return Cell("–")
+    text = f"{'≥ ' if flag == 'bound' else ''}{interval.value:.3f}"
+    if not math.isnan(interval.low):
+        text += f" ({interval.low:.3f} to {interval.high:.3f})"
+    return Cell(text, interval.value, flag)
+
+
+def draw_confirmation(encoders: pd.DataFrame, found: Confirmation) -> Figure:
+    """From what the search found (hollow) to the fresh trainings' mean with its interval."""
+    labels = encoder_labels(encoders)
+    with matplotlib.rc_context(STYLE):
+        figure, axes = single_axes(WIDE)
+        for one in found.encoders:
+            x, y = one.searched
+            axes.plot(x, y, marker="o", markersize=6, color=SEARCHED, markerfacecolor="white",
+                      linestyle="", zorder=3)  # fmt: skip
+            if one.utility is not None and one.leakage is not None:
+                _draw_fresh(axes, one, one.utility, one.leakage)
+                x, y = one.utility.value, one.leakage.value
+            axes.annotate(labels[one.encoder_id], (x, y), xytext=(6, 5), fontsize=8, color=INK,
+                          textcoords="offset points")  # fmt: skip
+        axes.plot([], [], marker="o", color=SEARCHED, markerfacecolor="white", linestyle="",
+                  label="as the search found it")  # fmt: skip
+        axes.plot([], [], marker="o", color=FRESH, label="mean of fresh trainings, 95% interval")
+        axes.set_xlabel("utility: mean MCC (test) →  better")
+        axes.set_ylabel("better  ←  worst leakage after saturation (test)")
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+    return figure
+
+
+def _draw_fresh(axes: Any, one: Confirmed, utility: Interval, leakage: Interval) -> None:
+    place = (utility.value, leakage.value)
+    axes.annotate("", place, xytext=one.searched,
+                  arrowprops={"arrowstyle": "->", "color": SOFT, "linewidth": 0.8})  # fmt: skip
+    errors = [
+        [[0.0], [0.0]] if math.isnan(own.low) else [[own.value - own.low], [own.high - own.value]]
+        for own in (utility, leakage)
+    ]
+    axes.errorbar(
+        *place, xerr=errors[0], yerr=errors[1], marker="o", markersize=6, color=FRESH,
+        markerfacecolor="white" if one.is_bound else FRESH, elinewidth=1.0, capsize=2, zorder=4,
+    )  # fmt: skip
