@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from analysis.pareto import non_dominated
 from study.folder import StudyFolder, read_json, write_json
+from study.jobs import JobFactory
 from study.records import UNCOUNTED, EncoderRecord
 
 FILE = "confirm.json"
@@ -63,13 +64,52 @@ def _errors(record: EncoderRecord) -> tuple[float, float]:
     return utility, max(worst, default=0.0)
 
 
-def read_confirmed(folder: StudyFolder) -> Mapping[str, int]:
-    """Encoder → number of fresh trainings that were asked for; empty where there were none."""
-    stored = read_json(folder.root / FILE) or {}
-    return {str(name): int(number) for name, number in stored.items()}
+class Confirmations:
+    """The encoders that are trained again, and how often.
 
+    Args:
+        jobs: Makes the study's jobs.
+        folder: Its files; what was chosen is kept there, so that a resumed study goes on with it.
+        number: Fresh trainings of each encoder worth it; 0 begins none.
+    """
 
-def write_confirmed(confirmed: Mapping[str, int], folder: StudyFolder) -> None:
-    """Keeps that: a resumed study goes on with the same encoders."""
-    write_json(dict(confirmed), folder.root / FILE)
-    folder.mirror.push(folder.root / FILE)
+    def __init__(self, jobs: JobFactory, folder: StudyFolder, number: int = 0) -> None:
+        self._jobs = jobs
+        self._folder = folder
+        self._number = number
+
+    @property
+    def wanted(self) -> dict[str, int]:
+        """Encoder → fresh trainings that were asked for so far."""
+        stored = read_json(self._folder.root / FILE) or {}
+        return {str(name): int(number) for name, number in stored.items()}
+
+    def restored(self, records: Mapping[str, EncoderRecord]) -> list[EncoderRecord]:
+        """Those that were asked for and are not among the records yet.
+
+        Args:
+            records: Every encoder by its identity.
+        """
+        found = []
+        for name, number in self.wanted.items():
+            first = records.get(name)
+            for repeat in range(1, number + 1) if first is not None else ():
+                assert first is not None
+                job = self._jobs.repeated(first.protect, repeat)
+                if job.encoder_id not in records:
+                    record = EncoderRecord(job, "confirmation", first.point)
+                    record.confirms, record.repeat = name, repeat
+                    found.append(record)
+        return found
+
+    def begin(self, records: Mapping[str, EncoderRecord]) -> list[EncoderRecord]:
+        """Chooses, once, what is trained again; returns what of it is not among the records yet."""
+        number, self._number = self._number, 0
+        if not number:
+            return []
+        wanted = self.wanted
+        for record in candidates(records.values()):
+            wanted[record.encoder_id] = max(number, wanted.get(record.encoder_id, 0))
+        write_json(wanted, self._folder.root / FILE)
+        self._folder.mirror.push(self._folder.root / FILE)
+        return self.restored(records)

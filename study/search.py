@@ -11,12 +11,12 @@ is tried again by a resumed study, whose machine may have more memory, or whose 
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ray.tune.search import Searcher
 
-from study.confirmation import candidates, read_confirmed, write_confirmed
+from study.confirmation import Confirmations
 from study.early_stopping import strongest_first
 from study.failures import SILENT, explain
 from study.folder import StudyFolder, read_json
@@ -82,7 +82,7 @@ class VerifiedSearch(Searcher):
         self._slots = slots
         self._patience = patience
         self._losses = Losses() if losses is None else losses
-        self._confirm = confirm
+        self._confirmations = Confirmations(jobs, folder, confirm)
         self._running: dict[str, Job] = {}
         self._attacks: deque[Job] = deque()
         self._encoders: deque[Job] = deque()
@@ -233,37 +233,24 @@ class VerifiedSearch(Searcher):
                 record = self._add(EncoderRecord(job, "searched", proposal.point))
             if proposal.open:
                 record.numbers.append(proposal.number)
-        self._add_confirmations(read_confirmed(self._folder))
+        self._add_confirmations(self._confirmations.restored(self.records))
         for queue in (self._references.waiting, self._encoders, self._attacks):
             self._absorb_stored(queue)
         self._ledger.settle()
         self._spare()
 
     def _begin_confirmation(self) -> bool:
-        """Chooses what is trained again, once; whether there is any such encoder that is new."""
-        number, self._confirm = self._confirm, 0
-        if not number or self._broken_references or not self._may_start():
+        """Whether there is something to confirm that was not begun yet."""
+        if self._broken_references or not self._may_start():
             return False
-        known = dict(read_confirmed(self._folder))
-        found = {record.encoder_id: number for record in candidates(self.records.values())}
-        wanted = known | {name: max(count, known.get(name, 0)) for name, count in found.items()}
-        write_confirmed(wanted, self._folder)
-        return self._add_confirmations(wanted)
+        return self._add_confirmations(self._confirmations.begin(self.records))
 
-    def _add_confirmations(self, wanted: Mapping[str, int]) -> bool:
-        added = []
-        for name, number in wanted.items():
-            first = self.records.get(name)
-            for repeat in range(1, number + 1) if first is not None else ():
-                assert first is not None
-                job = self._jobs.repeated(first.protect, repeat)
-                if job.encoder_id not in self.records:
-                    record = EncoderRecord(job, "confirmation", first.point)
-                    record.confirms, record.repeat = name, repeat
-                    added.append(self._add(record))
-        if added:
-            self._listener.confirmation_begins(added)
-        return bool(added)
+    def _add_confirmations(self, records: Sequence[EncoderRecord]) -> bool:
+        for record in records:
+            self._add(record)
+        if records:
+            self._listener.confirmation_begins(records)
+        return bool(records)
 
     def _absorb_stored(self, queue: deque[Job]) -> None:
         """Takes the jobs out of a queue whose results are on disk."""

@@ -41,7 +41,8 @@ def check_books(
     encoders = {run.data.tags["encoder_id"]: run for run in by_kind["encoder"]}
     roles = collections.Counter(run.data.tags["role"] for run in encoders.values())
     own = {k: r for k, r in encoders.items() if r.data.tags["role"] not in ("floor", "ceiling")}
-    assert sum(roles.values()) - roles["floor"] - roles["ceiling"] - roles["labels"] == num_encoders
+    beside = ("floor", "ceiling", "labels", "confirmation")
+    assert sum(roles.values()) - sum(roles[name] for name in beside) == num_encoders
     assert {run.data.tags["status"] for run in own.values()} == {"verified"}
 
     # Tune's trials: a result for every encoder, and one for every trial that attacked it.

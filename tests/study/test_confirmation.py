@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from study.confirmation import candidates, read_confirmed
+from study.confirmation import Confirmations, candidates
 from study.journal import Journal
 from study.search import VerifiedSearch
 from study.tracking import Runs, connect
@@ -112,7 +112,7 @@ def test_the_frontier_is_trained_again_when_the_search_has_ended(make_bench) -> 
 def test_without_being_asked_nothing_is_confirmed(make_bench) -> None:
     bench = make_bench(*WORDS)
     Confirmed(bench, 0).run()
-    assert read_confirmed(bench.folder) == {}
+    assert Confirmations(bench.jobs, bench.folder).wanted == {}
 
 
 def test_it_is_interrupted_gone_on_with_and_done_once(make_bench) -> None:
@@ -144,7 +144,7 @@ def test_when_time_is_up_nothing_is_confirmed(make_bench) -> None:
     count = 1
     assert driver.take() is None
     assert driver.search.finished
-    assert read_confirmed(driver.bench.folder) == {}
+    assert Confirmations(driver.bench.jobs, driver.bench.folder).wanted == {}
 
 
 def test_mlflow_says_what_a_run_confirms_and_the_hypervolume_is_the_searchs(
