@@ -25,6 +25,7 @@ from analysis.frontier_figure import draw_frontier
 from analysis.gaps import gap_record
 from analysis.health import health_banner, health_table, read_health
 from analysis.interactive import interactive_frontier
+from analysis.kind_frontiers import draw_kind_frontiers, kind_frontiers, kind_table
 from analysis.kinds import attacker_name, is_white_box, left_out
 from analysis.ladder import ladder_record
 from analysis.ladder_figure import draw_ladder
@@ -80,6 +81,10 @@ def draw_figures(tables: StudyTables) -> dict[str, Figure]:
     confirmed = confirmation(tables.encoders)
     if confirmed is not None:
         figures["confirmation"] = draw_confirmation(tables.encoders, confirmed)
+    kinds = kind_frontiers(tables.encoders)
+    if kinds.panels:
+        figures["kinds"] = draw_kind_frontiers(kinds, points.by_method)
+        figures["kinds-narrow"] = draw_kind_frontiers(kinds, points.by_method, narrow=True)
     gaps = gap_record(tables)
     if gaps.panels:
         figures["in-loop-against-verified"] = draw_gap(gaps)
@@ -130,6 +135,7 @@ def write_report(
         answered=narrative.answered(tables, facts),
         how_sure=narrative.how_sure(tables, facts, sure, confirmed),
         confirmation_table=confirmation_table(tables.encoders, confirmed),
+        kind_table=kind_table(kind_frontiers(tables.encoders)),
         sure=sure,
         choices_made=choice_cards(tables, wishes, sure, confirmed),
         figures={name: data_uri(svg, "svg+xml") for name, svg in drawn.items()},

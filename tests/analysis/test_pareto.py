@@ -85,5 +85,25 @@ def test_random_points_agree_with_the_definition() -> None:
 
 @pytest.mark.parametrize("function", [non_dominated, hypervolume])
 def test_lengths_must_agree(function) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(ValueError, match=r"one length, got shapes \(2,\) and \(1,\)"):
+    with pytest.raises(ValueError, match=r"one row per point, got shapes \(2,\) and \(1,\)"):
         function([0.1, 0.2], [0.1])
+
+
+@pytest.mark.parametrize(
+    ("points", "expected", "volume"),
+    [
+        # (utility, image, attribute): the second beats the first in one kind alone.
+        ([(0.8, 0.5, 0.5), (0.8, 0.4, 0.6)], [True, True], 0.8 * (0.25 + 0.24 - 0.2)),
+        ([(0.8, 0.5, 0.5), (0.8, 0.5, 0.4)], [False, True], 0.8 * 0.5 * 0.6),
+        ([(0.8, 0.5, 0.5), (0.9, 0.5, 1.0)], [True, True], 0.8 * 0.25),
+        ([(0.8, 0.5, 0.5), (0.9, math.nan, 0.1)], [True, False], 0.8 * 0.25),
+    ],
+)
+def test_several_leakages_are_objectives_of_their_own(
+    points: list[tuple[float, float, float]], expected: list[bool], volume: float
+) -> None:
+    values = np.array(points)
+    assert non_dominated(values[:, 0], values[:, 1:]).tolist() == expected
+    assert hypervolume(values[:, 0], values[:, 1:]) == pytest.approx(volume)
+    # Of one column it is what it is of a vector.
+    assert hypervolume(values[:, 0], values[:, 1:2]) == hypervolume(values[:, 0], values[:, 1])
