@@ -24,6 +24,7 @@ from analysis.figures import draw_gap, draw_saturation
 from analysis.frontier_figure import draw_frontier
 from analysis.gaps import gap_record
 from analysis.health import health_banner, health_table, read_health
+from analysis.importance import draw_effects, effects, importance_table, read_importances
 from analysis.interactive import interactive_frontier
 from analysis.kind_frontiers import draw_kind_frontiers, kind_frontiers, kind_table
 from analysis.kinds import attacker_name, is_white_box, left_out
@@ -85,6 +86,10 @@ def draw_figures(tables: StudyTables) -> dict[str, Figure]:
     if kinds.panels:
         figures["kinds"] = draw_kind_frontiers(kinds, points.by_method)
         figures["kinds-narrow"] = draw_kind_frontiers(kinds, points.by_method, narrow=True)
+    moved = effects(tables.encoders)
+    if moved:
+        figures["what-mattered"] = draw_effects(moved)
+        figures["what-mattered-narrow"] = draw_effects(moved, narrow=True)
     gaps = gap_record(tables)
     if gaps.panels:
         figures["in-loop-against-verified"] = draw_gap(gaps)
@@ -135,6 +140,7 @@ def write_report(
         answered=narrative.answered(tables, facts),
         how_sure=narrative.how_sure(tables, facts, sure, confirmed),
         confirmation_table=confirmation_table(tables.encoders, confirmed),
+        importance_table=importance_table(read_importances(tables)),
         kind_table=kind_table(kind_frontiers(tables.encoders)),
         sure=sure,
         choices_made=choice_cards(tables, wishes, sure, confirmed),

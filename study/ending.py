@@ -9,6 +9,7 @@ from rich.console import Console
 from analysis.addresses import masked
 from study.config import StudyConfig
 from study.folder import StudyFolder, write_json
+from study.importances import importances
 from study.journal import Journal
 from study.mirror import NODES_OWN
 from study.places import Places
@@ -109,6 +110,7 @@ def conclude(
     try:
         if health is not None:
             journal.note("health.json", health.dump())
+        journal.note("importances.json", importances(search.proposed, config.protector_name))
         journal.set_status("finished")
         from analysis.rebuild import rebuild  # it draws: not to be loaded before trials run
 

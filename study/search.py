@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from optuna.trial import FrozenTrial
 from ray.tune.search import Searcher
 
 from study.confirmation import Confirmations
@@ -98,6 +99,11 @@ class VerifiedSearch(Searcher):
     def running(self) -> list[Job]:
         """The jobs that Tune is running."""
         return list(self._running.values())
+
+    @property
+    def proposed(self) -> list[FrozenTrial]:
+        """What Optuna knows: every point, with what came of it."""
+        return self._proposals.trials()
 
     @property
     def failures(self) -> list[str]:
