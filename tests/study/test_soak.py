@@ -1,4 +1,4 @@
-"""The soak, as long as CI can afford: each fault once, in a fixed order of chance."""
+"""The soak, as long as CI can afford: each fault once, and the driver killed ten times in a row."""
 
 import subprocess
 import sys
@@ -9,15 +9,29 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.slow
-@pytest.mark.ray
-@pytest.mark.timeout(900)
-def test_a_minute_of_faults_leaves_the_books_in_order() -> None:
+def soak(*words: str) -> list[str]:
+    """What it said, having ended well."""
     ended = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "soak.py"), "--minutes", "0.7", "--seed", "3"],
+        [sys.executable, str(ROOT / "tests" / "soak.py"), *words],
         capture_output=True, text=True, check=False, timeout=800,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
     lines = ended.stdout.splitlines()
     assert "the books of" in lines[-2]
-    assert "driver killed" in ended.stdout
+    return lines
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.timeout(900)
+def test_a_minute_of_faults_leaves_the_books_in_order() -> None:
+    lines = soak("--minutes", "0.7", "--seed", "3")
+    assert any("driver killed" in line for line in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.timeout(900)
+def test_ten_kills_of_the_driver_leave_the_books_in_order() -> None:
+    lines = soak("--count", "10", "--only", "driver killed", "--minutes", "12", "--seed", "3")
+    assert "{'driver killed': 10}" in lines[-1]
