@@ -33,6 +33,7 @@ from analysis.ladder_figure import draw_ladder
 from analysis.load import StudyTables
 from analysis.methods import compares_methods, searched_methods
 from analysis.pictures import encoder_caption, encoder_strips
+from analysis.provenance import provenance
 from analysis.records import (
     encoder_labels,
     frontier_record,
@@ -169,6 +170,7 @@ def write_report(
         failures=report_tables.failures(tables),
         config=yaml.safe_dump(tables.config, sort_keys=False, allow_unicode=True),
         choices=report_tables.study_choices(tables),
+        provenance=provenance(tables),
         data=_flatten({k: v for k, v in tables.data.items() if k not in IN_ATTRIBUTE_TABLE}),
         attributes=report_tables.attribute_table(tables),
         style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),

@@ -35,6 +35,7 @@ from study.places import Places, check_resume
 from study.precision import settle_precision
 from study.progress import Plan, Progress
 from study.proposals import Proposals
+from study.provenance import note_start
 from study.records import Listeners
 from study.references import ReferenceScores
 from study.search import VerifiedSearch
@@ -165,6 +166,7 @@ def _run_locked(
     journal = Journal(runs, config, folder, data)
     if faces:
         journal.note("identity.json", faces)
+    journal.note("provenance.json", note_start(folder))
     num_references = len(ReferenceScores(jobs, folder).waiting)
     slots = max_concurrent(config, cpus, gpus)
     plan = make_plan(config, jobs, slots, num_references)

@@ -280,7 +280,8 @@ def test_rebuild_writes_everything(full_study: Any, tmp_path: Path) -> None:
         "attacks.parquet", "encoders.parquet", "figures/frontier.png", "figures/frontier.svg",
         "figures/in-loop-against-verified.png", "figures/in-loop-against-verified.svg",
         "figures/reconstructions.png", "figures/reconstructions.svg",
-        "figures/saturation.png", "figures/saturation.svg", "frontier.parquet", "report.html",
+        "figures/saturation.png", "figures/saturation.svg", "figures/what-mattered.png",
+        "figures/what-mattered.svg", "frontier.parquet", "report.html",
         "study.yaml",
     ]  # fmt: skip
 
