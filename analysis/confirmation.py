@@ -33,8 +33,8 @@ class Confirmed:
         leakage: Likewise.
         is_bound: Whether an attacker of a fresh training did not saturate: then the leakage is a
             lower bound.
-        probability: That no other confirmed encoder beats it, of those resampled; None while it
-            has no verified training, or only lower bounds.
+        probability: That no other confirmed encoder beats it, of those resampled; None where one of
+            its trainings is a lower bound or none is verified, and where there is no other.
     """
 
     encoder_id: str
@@ -131,7 +131,7 @@ def _verified(again: pd.DataFrame, encoder_id: str) -> pd.DataFrame:
 def _probabilities(fresh: dict[str, pd.DataFrame], seed: int) -> dict[str, float]:
     """How often each encoder's mean of resampled trainings is beaten by no other one's."""
     usable = {name: own for name, own in fresh.items() if len(own) and is_saturated(own).all()}
-    if not usable:
+    if len(usable) < 2:
         return {}
     generator = np.random.default_rng(seed)
     means = []

@@ -44,6 +44,24 @@ def confirmation_sentences(found: Confirmation | None) -> list[str]:
     return sentences
 
 
+def fresh_sentence(found: Confirmation | None, encoder_id: str | None) -> list[str]:
+    """What fresh trainings of one encoder came to; empty where it has none."""
+    known = {} if found is None else {one.encoder_id: one for one in found.encoders}
+    one = known.get(encoder_id or "")
+    if one is None or one.utility is None or one.leakage is None:
+        return []
+    bound = "at least " if one.is_bound else ""
+    spread = "" if math.isnan(one.leakage.low) else (
+        f" (95%: {one.leakage.low:.3f} to {one.leakage.high:.3f})"
+    )  # fmt: skip
+    return [
+        f"Trained and attacked again from {_count(one.num_verified, 'fresh seed')}, the same "
+        f"settings leak {bound}{one.leakage.value:.3f}{spread} at a mean MCC of "
+        f"{one.utility.value:.3f} on average: that, and not the best of the search, is what they "
+        "bring."
+    ]
+
+
 def _change(value: float, above: str, below: str) -> str:
     return f"{abs(value):.3f} {above if value >= 0 else below}"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.confirmation import Confirmation
-from analysis.confirmation_report import confirmation_sentences
+from analysis.confirmation_report import confirmation_sentences, fresh_sentence
 from analysis.faces import faces_warning, read_identity
 from analysis.health import health_sentence, read_health
 from analysis.kinds import IN_LOOP_KINDS, IN_LOOP_NAMES, in_loop_leakage, left_out
@@ -67,7 +67,9 @@ def asked(tables: StudyTables) -> list[str]:
     return sentences
 
 
-def answered(tables: StudyTables, facts: dict[str, Any]) -> list[str]:
+def answered(
+    tables: StudyTables, facts: dict[str, Any], confirmed: Confirmation | None = None
+) -> list[str]:
     """What came out; `facts` is `analysis.tables.summary` of the same study."""
     if facts["num_encoders"] == 0:
         return ["No encoder has been trained yet."]
@@ -80,6 +82,7 @@ def answered(tables: StudyTables, facts: dict[str, Any]) -> list[str]:
         named = compares_methods(tables.encoders)
         trade = facts["best_trade"]
         sentences = [_trade_sentence(trade, labels, facts["max_utility_loss"], named)]
+        sentences += fresh_sentence(confirmed, None if trade is None else trade["encoder_id"])
     bound = facts["best_trade_lower_bound"]
     if bound and (facts["best_trade"] or {}).get("encoder_id") != bound["encoder_id"]:
         looks = "looks better still" if facts["best_trade"] else "seems to leak less"

@@ -42,6 +42,7 @@ from analysis.records import (
 )
 from analysis.tables import JUDGED_ROLES, summary
 from analysis.thumbnails import strip
+from analysis.training import draw_training, training_records
 from analysis.uncertainty import certainty
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -99,6 +100,10 @@ def draw_figures(tables: StudyTables) -> dict[str, Figure]:
     if panels:
         figures["saturation"] = draw_saturation(panels)
         figures["saturation-narrow"] = draw_saturation(panels, columns=1, panel_size=(3.6, 1.9))
+    trained = training_records(tables)
+    if trained:
+        figures["training"] = draw_training(trained)
+        figures["training-narrow"] = draw_training(trained, narrow=True)
     ladder = ladder_record(tables)
     if ladder.panels:
         figures["strength-ladder"] = draw_ladder(ladder)
@@ -138,7 +143,7 @@ def write_report(
         tables=tables,
         facts=facts,
         asked=narrative.asked(tables),
-        answered=narrative.answered(tables, facts),
+        answered=narrative.answered(tables, facts, confirmed),
         how_sure=narrative.how_sure(tables, facts, sure, confirmed),
         confirmation_table=confirmation_table(tables.encoders, confirmed),
         importance_table=importance_table(read_importances(tables)),

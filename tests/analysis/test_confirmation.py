@@ -10,7 +10,7 @@ import pytest
 from analysis.choice import Wish
 from analysis.choice_cards import choice_cards
 from analysis.confirmation import Confirmation, confirmation, mean_interval
-from analysis.confirmation_report import confirmation_sentences
+from analysis.confirmation_report import confirmation_sentences, fresh_sentence
 from analysis.load import load_study
 from analysis.rebuild import rebuild
 
@@ -66,6 +66,19 @@ def test_flattery_is_averaged_over_encoders(found: Confirmation) -> None:
     assert second.startswith("1 of 4 fresh trainings were not verified")
 
 
+def test_the_answer_is_told_with_what_fresh_seeds_bring(found: Confirmation) -> None:
+    (sentence,) = fresh_sentence(found, "a")
+    assert sentence.startswith(
+        "Trained and attacked again from 2 fresh seeds, the same settings leak 0.450 "
+        "(95%: 0.400 to 0.500) at a mean MCC of 0.770 on average"
+    )
+    (sentence,) = fresh_sentence(found, "b")
+    assert "1 fresh seed, the same settings leak 0.200 at" in sentence
+    assert fresh_sentence(found, "c") == []
+    assert fresh_sentence(found, None) == []
+    assert fresh_sentence(None, "a") == []
+
+
 def test_both_stay_on_the_frontier_as_neither_beats_the_other(found: Confirmation) -> None:
     assert [one.probability for one in found.encoders] == [1.0, 1.0]
 
@@ -93,6 +106,7 @@ def test_a_lower_bound_proves_nothing(make_study: Any, attacked: Any) -> None:
     assert told is not None
     (one,) = told.encoders
     assert one.is_bound
+    assert one.leakage is not None
     assert one.probability is None
 
 
