@@ -2,6 +2,7 @@
 
 python -m analysis STUDY                rebuild a study's tables, figures and report
 python -m analysis compare A B …        studies side by side
+python -m analysis quiz STUDY           can people tell whose reconstruction they see?
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 from analysis.choice import Aim, Wish
 from analysis.load import AnalysisError
 
-COMPARE = "compare"
+COMPARE, QUIZ = "compare", "quiz"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     try:
-        return _compare(words[1:]) if words[:1] == [COMPARE] else _rebuild(words)
+        commands = {COMPARE: _compare, QUIZ: _quiz}
+        if words and words[0] in commands:
+            return commands[words[0]](words[1:])
+        return _rebuild(words)
     except AnalysisError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -33,7 +37,7 @@ def _rebuild(words: Sequence[str]) -> int:
     parser = _parser(
         "python -m analysis",
         "Rebuild the tables, figures and report of a study from what MLflow holds. Studies side "
-        "by side: python -m analysis compare A B",
+        "by side: python -m analysis compare A B; a test for people: python -m analysis quiz STUDY",
         "results folder; everything is written to DIR/STUDY/ (default: results)",
     )
     parser.add_argument("study", metavar="STUDY", help="name of the study")
@@ -101,6 +105,58 @@ def _compare(words: Sequence[str]) -> int:
     for sentence in sentences(comparison):
         print(sentence)
     print(f"wrote {page}")
+    return 0
+
+
+def _quiz(words: Sequence[str]) -> int:
+    parser = _parser(
+        f"python -m analysis {QUIZ}",
+        "DeepObfuscator's human study: a page of questions, each one reconstruction and four "
+        "faces, one of which it was made from. Answers stay in the browser until they are saved "
+        "as a file; --score compares such files with chance. The page shows the study's images: "
+        "treat it as you treat the data.",
+        "results folder; the page is written to DIR/STUDY/quiz/ (default: results)",
+    )
+    parser.add_argument("study", metavar="STUDY", help="name of the study")
+    parser.add_argument(
+        "--encoder", metavar="LABEL",
+        help="whose codes were rebuilt, as the report calls it (default: the answer's)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--questions", type=int, default=10, metavar="N",
+        help="at most; a study keeps as many images as report.reconstructions says (10)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of order and of the other faces (0)")
+    parser.add_argument(
+        "--score", type=Path, nargs="+", metavar="FILE", help="saved answers, of one or more people"
+    )
+    options = parser.parse_args(words)
+    if options.questions < 1:
+        parser.error(f"--questions: at least 1, got {options.questions}")
+    from analysis.load import checked_name, load_study
+    from analysis.quiz import CHANCE, make_quiz, read_json_file, score
+    from analysis.quiz_page import write_quiz
+
+    results, uri = _places(options)
+    folder = results / checked_name(options.study) / QUIZ
+    if options.score:
+        key = read_json_file(folder / "quiz-key.json")
+        found = score(key, [read_json_file(path) for path in options.score])
+        print(
+            f"{found.right} of {found.answered} right: {found.share:.0%} "
+            f"(95%: {found.low:.0%} to {found.high:.0%}); guessing brings {CHANCE:.0%}, "
+            f"as many or more with probability {found.p_value:.3g}"
+        )
+        same = sum(right == own for right, own in zip(key["right"], key["machine"], strict=True))
+        print(f"a machine that compares pixels: {same} of {len(key['right'])}")
+        return 0
+    quiz = make_quiz(
+        load_study(options.study, uri), options.questions, options.encoder, options.seed
+    )
+    page, key_path = write_quiz(quiz, folder)
+    print(f"{len(quiz.questions)} questions: encoder {quiz.encoder}, rebuilt by {quiz.attacker}")
+    print(f"wrote {page}")
+    print(f"wrote {key_path}, which holds the right answers: keep it apart")
     return 0
 
 

@@ -7,6 +7,7 @@ the number of runs; curves and artifacts are fetched one by one, when they are a
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -151,6 +152,17 @@ class StudyTables:
         return frame.sort_values("step", ignore_index=True)
 
 
+def checked_name(name: str) -> str:
+    """A study's name, which becomes a folder's; an experiment in MLflow may be called anything.
+
+    Raises:
+        AnalysisError: It is no name of a study.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
+        raise AnalysisError(f"study {name!r}: a name is of letters, digits and . _ -")
+    return name
+
+
 def load_study(name: str, tracking_uri: str) -> StudyTables:
     """Reads a study from MLflow; it may still run, or have failures, or hold no encoder yet.
 
@@ -165,6 +177,7 @@ def load_study(name: str, tracking_uri: str) -> StudyTables:
         AnalysisError: There is no such study (the message lists those there are), or MLflow cannot
             be read at that address.
     """
+    checked_name(name)
     _check_database(tracking_uri)
     try:
         client = MlflowClient(tracking_uri)

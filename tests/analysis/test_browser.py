@@ -3,6 +3,7 @@
 Screenshots are kept in $CUTPOINT_SCREENSHOTS, if that is set, to be looked at.
 """
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from analysis.load import load_study
+from analysis.quiz import make_quiz, score
+from analysis.quiz_page import write_quiz
 from analysis.rebuild import rebuild
 from tests.services import MlflowServer, missing
 
@@ -237,3 +241,29 @@ def test_mlflows_ui_shows_the_study_and_its_report(
             assert problems == []
     finally:
         server.kill()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_quiz_keeps_answers_and_hands_them_out(
+    browser: Browser, full_study: Any, tmp_path: Path, width: int
+) -> None:
+    path, key = write_quiz(make_quiz(load_study("full", full_study.uri), 3), tmp_path)
+    right = json.loads(key.read_text(encoding="utf-8"))["right"]
+    with opened(browser, width) as (page, problems):
+        page.goto(path.as_uri())
+        said = page.locator("output")
+        expect(said).to_have_text("0 of 3 answered")
+        for number in (1, 3):
+            label = f"question {number}, face {right[number - 1] + 1}"
+            page.get_by_label(label, exact=True).check()
+        expect(said).to_have_text("2 of 3 answered")
+        page.reload()
+        expect(said).to_have_text("2 of 3 answered")
+        keep(page, f"quiz-{width}")
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        with page.expect_download() as waited:
+            page.get_by_role("button", name="Save the answers").click()
+        told = json.loads(Path(waited.value.path()).read_text(encoding="utf-8"))
+        assert told["answers"] == [right[0], None, right[2]]
+        assert score(json.loads(key.read_text(encoding="utf-8")), [told]).right == 2
+        assert problems == []

@@ -1,0 +1,234 @@
+"""DeepObfuscator's human study: can people tell whose reconstruction they see?
+
+One reconstruction, four faces, one of which it was made from; the paper's participants were right
+in 28% of such questions (section 4.2, "Human Perceptual Study"), a guess in 25%. A study keeps a
+few test images and what each attacker made of them; the questions are made of these.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import stats
+
+from analysis.drawing import read_image
+from analysis.load import AnalysisError, StudyTables
+from analysis.pictures import compared_encoders, worst_rebuilt
+from analysis.records import encoder_labels
+
+CHOICES = 4
+"""Faces per question."""
+CHANCE = 1 / CHOICES
+LEVEL = 0.95
+SIDE = 160
+"""Pixels of an image on the page, at least: small ones are enlarged without smoothing."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question.
+
+    Attributes:
+        rebuilt: What the attacker made, [H, W, 3] bytes.
+        options: CHOICES images, in the order in which they are shown.
+        right: Which of them it was made from, from 0.
+        guess: Which of them a machine takes that compares pixels (least mean squared error).
+    """
+
+    rebuilt: NDArray[np.uint8]
+    options: tuple[NDArray[np.uint8], ...]
+    right: int
+    guess: int
+
+
+@dataclass(frozen=True)
+class Quiz:
+    """The questions about one encoder.
+
+    Attributes:
+        study: Name of the study.
+        encoder: Label of the encoder.
+        attacker: Who rebuilt the images.
+        questions: In the order in which they are asked.
+    """
+
+    study: str
+    encoder: str
+    attacker: str
+    questions: tuple[Question, ...]
+
+    @property
+    def identity(self) -> str:
+        """A hash of all that is shown: answers belong to one quiz."""
+        digest = hashlib.sha256(f"{self.study} {self.encoder} {self.attacker}".encode())
+        for question in self.questions:
+            for image in (question.rebuilt, *question.options):
+                digest.update(image.tobytes())
+        return digest.hexdigest()[:16]
+
+    def key(self) -> dict[str, Any]:
+        """The right answers, kept apart from the page."""
+        return {
+            "quiz": self.identity, "study": self.study, "encoder": self.encoder,
+            "attacker": self.attacker, "right": [question.right for question in self.questions],
+            "machine": [question.guess for question in self.questions],
+        }  # fmt: skip
+
+
+def make_quiz(
+    tables: StudyTables, num_questions: int = 10, encoder: str | None = None, seed: int = 0
+) -> Quiz:
+    """Makes questions of the pictures that a study kept.
+
+    Args:
+        tables: The study.
+        num_questions: At most; no more than images were kept.
+        encoder: Its label, such as `#15`; None for the defended encoder of the answer.
+        seed: Of the order and of the other faces.
+
+    Raises:
+        AnalysisError: There is no such encoder, or it has too few pictures.
+    """
+    labels = encoder_labels(tables.encoders)
+    if encoder is None:
+        chosen = compared_encoders(tables.encoders)[-1:]
+        if not chosen:
+            raise AnalysisError(f"study {tables.name!r} has no encoder to ask about yet")
+    else:
+        chosen = [name for name, label in labels.items() if label == encoder]
+        if not chosen:
+            known = ", ".join(labels.values())
+            raise AnalysisError(f"--encoder: one of {known}, got {encoder!r}")
+    row = tables.encoders[tables.encoders["encoder_id"] == chosen[0]].iloc[0]
+    found = worst_rebuilt(tables, row)
+    label = labels[chosen[0]]
+    if found is None:
+        raise AnalysisError(
+            f"encoder {label} has no reconstructions: none were kept (report.reconstructions), or "
+            "no attacker rebuilt images"
+        )
+    attacker, originals, rebuilt = found
+    faces, made = (_tiles(read_image(path), tables) for path in (originals, rebuilt))
+    if len(faces) < CHOICES or len(faces) != len(made):
+        raise AnalysisError(
+            f"encoder {label} has {len(faces)} pictures: a question takes {CHOICES}; keep more "
+            "with report.reconstructions"
+        )
+    generator = np.random.default_rng(seed)
+    questions = []
+    for number in generator.permutation(len(faces))[:num_questions]:
+        others = [place for place in range(len(faces)) if place != number]
+        shown = [int(number), *generator.choice(others, CHOICES - 1, replace=False).tolist()]
+        order = generator.permutation(CHOICES)
+        options = tuple(faces[shown[place]] for place in order)
+        questions.append(
+            Question(
+                made[number], options, int(np.flatnonzero(order == 0)[0]),
+                _nearest(made[number], options),
+            )
+        )  # fmt: skip
+    return Quiz(tables.name, label, attacker, tuple(questions))
+
+
+def _tiles(strip: NDArray[np.uint8], tables: StudyTables) -> list[NDArray[np.uint8]]:
+    """The images of a strip, which are as wide as the study's are."""
+    height, width = strip.shape[:2]
+    ratio = 1.0
+    own = tables.data.get("width"), tables.data.get("height")
+    if isinstance(own[0], int) and isinstance(own[1], int) and min(own[0], own[1]) > 0:
+        ratio = own[0] / own[1]
+    side = max(1, round(height * ratio))
+    return [strip[:, start : start + side] for start in range(0, width - side + 1, side)]
+
+
+def _nearest(image: NDArray[np.uint8], options: Sequence[NDArray[np.uint8]]) -> int:
+    errors = [float(((image.astype(float) - option) ** 2).mean()) for option in options]
+    return int(np.argmin(errors))
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well somebody, or several together, did.
+
+    Attributes:
+        right: Right answers.
+        answered: Questions that were answered.
+        low: Lower end of the interval of the share (Wilson, 95%).
+        high: Its upper end.
+        p_value: Of so many right answers or more by guessing.
+    """
+
+    right: int
+    answered: int
+    low: float
+    high: float
+    p_value: float
+
+    @property
+    def share(self) -> float:
+        """Share of right answers."""
+        return self.right / self.answered
+
+
+def score(key: Mapping[str, Any], answers: Sequence[Mapping[str, Any]]) -> Score:
+    """Scores the answers of one or several people to one quiz.
+
+    Args:
+        key: What `Quiz.key` gave.
+        answers: Of each person what the page exported: `quiz`, and `answers`, one number or None
+            per question.
+
+    Raises:
+        AnalysisError: Answers are of another quiz, malformed, or there are none.
+    """
+    right, answered = 0, 0
+    for number, one in enumerate(answers, 1):
+        given = one.get("answers")
+        if one.get("quiz") != key["quiz"]:
+            raise AnalysisError(f"answers {number}: of another quiz than {key['quiz']}")
+        if not isinstance(given, list) or len(given) != len(key["right"]):
+            raise AnalysisError(f"answers {number}: {len(key['right'])} of them are needed")
+        for own, correct in zip(given, key["right"], strict=True):
+            if own is None:
+                continue
+            if not isinstance(own, int) or isinstance(own, bool) or not 0 <= own < CHOICES:
+                raise AnalysisError(
+                    f"answers {number}: from 0 to {CHOICES - 1} or null, got {own!r}"
+                )
+            answered += 1
+            right += own == correct
+    if not answered:
+        raise AnalysisError("answers: no question was answered")
+    test = stats.binomtest(right, answered, CHANCE, alternative="greater")
+    interval = stats.binomtest(right, answered).proportion_ci(LEVEL, method="wilson")
+    return Score(right, answered, float(interval.low), float(interval.high), float(test.pvalue))
+
+
+def read_json_file(path: Path) -> dict[str, Any]:
+    """Reads a key or answers.
+
+    Raises:
+        AnalysisError: It cannot be read, or is no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AnalysisError(f"{path}: {error}") from error
+    if not isinstance(content, dict):
+        raise AnalysisError(f"{path}: a JSON object is needed")
+    return content
+
+
+def enlarged(image: NDArray[np.uint8]) -> Image.Image:
+    """An image at least SIDE pixels high, its pixels kept as squares."""
+    picture = Image.fromarray(image)
+    factor = max(1, -(-SIDE // picture.height))
+    return picture.resize(
+        (picture.width * factor, picture.height * factor), Image.Resampling.NEAREST
+    )
