@@ -327,3 +327,31 @@ def test_analysis_imports_neither_ray_nor_torch() -> None:
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("collapsed", "3 of 3 encoders finished training, but with a collapsed code"),
+        ("failed", "3 of 3 encoders failed, diverged or have no finite measure"),
+        ("dominated", "3 of 3 encoders were attacked no further"),
+        ("running", "The study is not complete: 3 encoders of 3 not yet verified."),
+    ],
+)
+def test_a_study_of_nothing_but_such_encoders_says_so(
+    make_study: Any, tmp_path: Path, status: str, said: str
+) -> None:
+    study = make_study(f"only-{status}", status="running" if status == "running" else "finished")
+    for number in range(3):
+        study.encoder(
+            f"e{number}", status=status, reason="why" if status != "running" else "",
+            params={"protector": "reconstruction", "cut_point": "conv4", "lambda1": number + 1},
+            metrics={"utility/mean_mcc": 0.5, "leakage/at_least": 0.9, "num_spared": 2},
+        )  # fmt: skip
+    report, facts = rebuild(study.name, tmp_path, study.uri)
+    page = Page(report)
+    assert said in page.text
+    assert "No encoder has been verified yet, so there is no answer so far." in page.text
+    assert facts["frontier"] == []
+    assert ("This study is running" in page.text) == (status == "running")
+    assert "No reconstructions were stored." in page.text
