@@ -1,9 +1,10 @@
 """Which encoders need no more attackers: those that are beaten whatever the rest would find.
 
 Utility is known once an encoder is trained, and each attacker more can only raise what it is known
-to leak. An encoder that leaks more already than a verified one of no less utility is on no
-frontier. The rule needs no model and no in-loop figure: an in-loop adversary is one attacker among
-the others, and a weak one; a promise about those to come would be built on it.
+to leak (further seeds of the same attacker may take back a standard error of it). An encoder that
+leaks more already than a verified one of no less utility is on no frontier. The rule needs no model
+and no in-loop figure: an in-loop adversary is one attacker among the others, and a weak one; a
+promise about those to come would be built on it.
 """
 
 from collections import Counter
@@ -11,11 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from study.jobs import Job
-from study.records import EncoderRecord
+from study.records import UNCOUNTED, EncoderRecord
 from study.verification import Verdict
-
-NO_FRONTIER_ROLE = "labels"
-"""The reference that sends labels cannot be deployed; it beats no encoder."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def dominance(
         (other.objectives[1], other.label)
         for other in others
         if other.status == "verified"
-        and other.role != NO_FRONTIER_ROLE
+        and other.role not in UNCOUNTED  # what is on no frontier beats no encoder
         and other.verdict is not None
         and other.verdict.saturated
         and other.objectives is not None

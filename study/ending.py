@@ -2,7 +2,9 @@
 
 import json
 import traceback
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from rich.console import Console
 
@@ -61,6 +63,15 @@ def has_ended(config: StudyConfig, folder: StudyFolder, client: Client, console:
     return True
 
 
+@contextmanager
+def _said_only(say: Callable[[str], None], what: str) -> Iterator[None]:
+    """Lets an estimate that fails cost no more than itself."""
+    try:
+        yield
+    except Exception as error:
+        say(f"{what}: {type(error).__name__}: {masked(str(error))}")
+
+
 def conclude(
     search: VerifiedSearch,
     journal: Journal,
@@ -110,7 +121,10 @@ def conclude(
     try:
         if health is not None:
             journal.note("health.json", health.dump())
-        journal.note("importances.json", importances(search.proposed, config.protector_name))
+        mattered: dict[str, Any] = {}
+        with _said_only(say, "which searched values mattered is not known"):
+            mattered = importances(search.proposed, config.protector_name)
+        journal.note("importances.json", mattered)
         journal.set_status("finished")
         from analysis.rebuild import rebuild  # it draws: not to be loaded before trials run
 

@@ -46,6 +46,7 @@ def so_far(*figures: tuple[float, bool]) -> Any:
         (one(0.9, 0.1, status="running"), 0.0, False),
         (one(0.9, 0.1, status="dominated"), 0.0, False),
         (one(0.9, 0.1, role="labels"), 0.0, False),
+        (one(0.9, 0.1, role="confirmation"), 0.0, False),
         (one(0.9, 0.1, role="undefended"), 0.0, True),
     ],
 )

@@ -258,6 +258,17 @@ def test_the_same_command_every_night_adds_as_many_encoders_each_time(study: Stu
     assert run.data.tags["last_end"].startswith("20")
 
 
+@pytest.mark.usefixtures("no_report")
+def test_importances_that_cannot_be_computed_cost_no_report(study: Study, monkeypatch) -> None:
+    def fail(*_: Any) -> None:
+        raise ValueError("a forest of one tree")
+
+    monkeypatch.setattr("study.ending.importances", fail)
+    code, text = study.run()
+    assert code == 0
+    assert "which searched values mattered is not known: ValueError: a forest of one tree" in text
+
+
 def test_without_a_report_the_command_that_makes_it_is_named(study: Study, monkeypatch) -> None:
     def fail(*_: Any) -> None:
         raise AnalysisError("no such study")
