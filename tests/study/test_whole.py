@@ -48,7 +48,7 @@ def test_one_command_gives_a_report_and_another_goes_on(tmp_path):
     assert set(frontier["role"]) <= {"undefended", "searched"}
     assert len(frontier) >= 1
     page = (results / "report.html").read_text(encoding="utf-8")
-    assert "data:image/png;base64" in page
+    assert "data:image/webp;base64" in page
     assert "undefended" in page
     assert "resources.precision: auto is" in first.stdout
     assert (results / "precision.json").is_file()
