@@ -84,8 +84,9 @@ class StudyTables:
         """
         folder = _local_folder(self._artifacts.get(run_id, ""))
         if folder is not None:  # MLflow would copy it, and ask its database three times before
-            found = folder / path
-            return found if found.is_file() else None
+            found = (folder / path).resolve()
+            inside = found.is_relative_to(folder.resolve())  # a name may be somebody else's
+            return found if inside and found.is_file() else None
         target = Path(self._downloads.name) / run_id
         target.mkdir(exist_ok=True)
         try:

@@ -172,3 +172,16 @@ def test_database_that_is_damaged(tmp_path: Path) -> None:
     file.write_bytes(b"this is no database" * 100)
     with pytest.raises(AnalysisError, match="MLflow cannot be read"):
         load_study("any", f"sqlite:///{file}")
+
+
+def test_an_artifacts_name_cannot_leave_its_run(make_study: Any, attacked: Any) -> None:
+    study = make_study("outside")
+    run = attacked(study, "u", 0.7, {"decoder": 0.5}, role="undefended")
+    study.strip(run, "originals", 80)
+    tables = load_study("outside", study.uri)
+    place = tables.artifact(run, "originals.png")
+    assert place is not None
+    beside = place.parents[2] / "secret.png"
+    beside.write_bytes(b"secret")
+    assert tables.artifact(run, "../../secret.png") is None
+    assert tables.artifact(run, str(beside)) is None
