@@ -61,10 +61,11 @@ def _rebuild(words: Sequence[str]) -> int:
             parser.error(f"--{aim.replace(' ', '-')}: from {low:g} to 1, got {bound:g}")
         if bound is not None:
             wishes.append(Wish(aim, bound))
+    from analysis.load import checked_name
     from analysis.rebuild import rebuild  # help must not wait for what draws
 
     results, uri = _places(options)
-    report, facts = rebuild(options.study, results, uri, wishes)
+    report, facts = rebuild(checked_name(options.study), results, uri, wishes)
     print(
         f"{facts['num_verified']} of {facts['num_encoders']} encoders verified, "
         f"{facts['frontier_size']} on the frontier, hypervolume {facts['hypervolume']:.3f}"
@@ -94,10 +95,10 @@ def _compare(words: Sequence[str]) -> int:
         parser.error(f"each study once, got {', '.join(sorted(twice))} more often")
     from analysis.compare import compare
     from analysis.compare_report import sentences, write_comparison
-    from analysis.load import load_study
+    from analysis.load import checked_name, load_study
 
     results, uri = _places(options)
-    comparison = compare([load_study(name, uri) for name in options.studies])
+    comparison = compare([load_study(checked_name(name), uri) for name in options.studies])
     page = write_comparison(comparison, results)
     if comparison.obstacles:
         unlike = ", ".join(what for what, _ in comparison.obstacles)

@@ -136,6 +136,13 @@ class StudyTables:
             names += [entry.path for entry in entries if not entry.is_dir]
         return sorted(names)
 
+    def metric_names(self, run_id: str) -> list[str]:
+        """Names of a run's metrics, curves among them, sorted; empty if it is not there."""
+        try:
+            return sorted(MlflowClient(self.tracking_uri).get_run(run_id).data.metrics)
+        except MlflowException:
+            return []
+
     def curve(self, run_id: str, metric: str) -> pd.DataFrame:
         """History of one metric: columns `step` (int) and `value`, by step; empty if absent."""
         try:
@@ -178,7 +185,6 @@ def load_study(name: str, tracking_uri: str) -> StudyTables:
         AnalysisError: There is no such study (the message lists those there are), or MLflow cannot
             be read at that address.
     """
-    checked_name(name)
     _check_database(tracking_uri)
     try:
         client = MlflowClient(tracking_uri)

@@ -13,8 +13,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
 
 from analysis.drawing import LINES, STYLE, add_grid
 from analysis.load import StudyTables
@@ -65,14 +63,11 @@ def training_records(tables: StudyTables) -> tuple[TrainingRecord, ...]:
 
 
 def _curves(tables: StudyTables, run_id: str) -> tuple[Curve, ...]:
-    try:
-        names = MlflowClient(tables.tracking_uri).get_run(run_id).data.metrics
-    except MlflowException:
-        return ()
-    losses = sorted(
+    names = tables.metric_names(run_id)
+    losses = [
         name for name in names
         if name.startswith(PREFIX) and name.endswith(SUFFIX) and name.count("/") == 1
-    )  # fmt: skip
+    ]  # fmt: skip
     found = []
     for name in [*losses, *(name for name in SCORES if name in names)]:
         history = tables.curve(run_id, name)
