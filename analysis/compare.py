@@ -1,7 +1,7 @@
 """Studies side by side: whose frontier is ahead, by how much, through which encoders, and why."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,7 +184,9 @@ def _nights(tables: StudyTables) -> tuple[dict[str, float], ...]:
     )
 
 
-def _unlike(studies: Sequence[StudyTables], read: Any) -> list[tuple[str, tuple[str, ...]]]:
+def _unlike(
+    studies: Sequence[StudyTables], read: Callable[[StudyTables], dict[str, str]]
+) -> list[tuple[str, tuple[str, ...]]]:
     """The names whose values differ between studies, with each one's value as text."""
     values = [read(tables) for tables in studies]
     names = list(dict.fromkeys(name for one in values for name in one))

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-from jinja2 import Environment, FileSystemLoader
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.compare import NIGHTLY, Comparison, Difference, Side
 from analysis.drawing import LINES, STYLE, WIDE, data_uri, save_figure, single_axes
 from analysis.frontier_figure import steps
+from analysis.page import write_page
+from analysis.records import corners
 from analysis.tables import LEAKAGE, UTILITY, frontier, is_saturated, measured
 
-TEMPLATES = Path(__file__).parent / "templates"
 MARKS = ("o", "^", "D", "s", "v", "P", "X", "h")
 FOLDER = "comparisons"
 """Beside the studies' folders; no study can have that name's report in it by chance."""
@@ -42,9 +42,8 @@ def draw_frontiers(sides: Sequence[Side]) -> Figure:
                     color=colour, markerfacecolor=face, alpha=0.75, zorder=3,
                 )  # fmt: skip
             best = frontier(side.tables.encoders)
-            corners = sorted({(float(x), float(y)) for x, y in best[[UTILITY, LEAKAGE]].to_numpy()})
-            if corners:
-                xs, ys = zip(*steps(corners, left, top), strict=True)
+            if len(best):
+                xs, ys = zip(*steps(corners(best), left, top), strict=True)
                 axes.plot(xs, ys, color=colour, linewidth=1.4, zorder=2)
             axes.plot([], [], color=colour, marker=mark, markersize=5, label=side.name)
         axes.set_xlabel("utility: mean MCC (test) →  better")
@@ -94,18 +93,14 @@ def write_comparison(comparison: Comparison, results: Path) -> Path:
     for name, figure in figures.items():
         _, svg = save_figure(figure, folder, name)
         drawn[name] = data_uri(svg.read_bytes(), "svg+xml")
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.get_template("compare.html").render(
+    path = write_page(
+        folder / "compare.html",
+        "compare.html",
         comparison=comparison,
         sentences=sentences(comparison),
         figures=drawn,
         nightly=NIGHTLY,
-        style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
     )
-    path = folder / "compare.html"
-    path.write_text(page, encoding="utf-8")
     text = json.dumps(facts(comparison), indent=1)
     (folder / "comparison.json").write_text(text, encoding="utf-8")
     return path

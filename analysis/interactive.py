@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import pandas as pd
 
@@ -13,7 +12,7 @@ from analysis.kinds import attacker_name
 from analysis.load import StudyTables
 from analysis.marks import mark_style
 from analysis.pictures import worst_rebuilt
-from analysis.records import EncoderPoint, FrontierRecord, frontier_record
+from analysis.records import EncoderPoint, FrontierRecord, frontier_record, image_ratio
 from analysis.report_tables import SETTING_COLUMNS
 from analysis.tables import LEAKAGE_ERROR, UTILITY_ERROR
 from analysis.thumbnails import tiles
@@ -93,11 +92,12 @@ def interactive_frontier(tables: StudyTables, sure: Certainty | None = None) -> 
     order = sorted(record.points, key=lambda point: not point.on_frontier)
     ids = [point.encoder_id for point in order[:MAX_PICTURES]]
     found = {name: worst_rebuilt(tables, rows[name]) for name in ids}
+    ratio = image_ratio(tables.data)
     pictures = {
-        name: (one[0], _tiles(tables, one[2])) for name, one in found.items() if one is not None
+        name: (one[0], tiles(one[2], ratio)) for name, one in found.items() if one is not None
     }
     # Every encoder is attacked on the same images.
-    originals = (_tiles(tables, one[1]) for one in found.values() if one is not None)
+    originals = (tiles(one[1], ratio) for one in found.values() if one is not None)
     present = [name for name in SETTING_COLUMNS if has_values(tables.encoders, name)]
     points = [
         _point(record, point, rows[point.encoder_id], present, pictures, sure)
@@ -156,10 +156,3 @@ def _point(
 
 def _known(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def _tiles(tables: StudyTables, path: Path) -> str:
-    width, height = (tables.data.get(side) for side in ("width", "height"))
-    if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0:
-        return tiles(path, width / height)
-    return tiles(path)

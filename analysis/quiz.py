@@ -20,7 +20,7 @@ from scipy import stats
 from analysis.drawing import read_image
 from analysis.load import AnalysisError, StudyTables
 from analysis.pictures import compared_encoders, worst_rebuilt
-from analysis.records import encoder_labels
+from analysis.records import encoder_labels, image_ratio
 
 CHOICES = 4
 """Faces per question."""
@@ -139,11 +139,7 @@ def make_quiz(
 def _tiles(strip: NDArray[np.uint8], tables: StudyTables) -> list[NDArray[np.uint8]]:
     """The images of a strip, which are as wide as the study's are."""
     height, width = strip.shape[:2]
-    ratio = 1.0
-    own = tables.data.get("width"), tables.data.get("height")
-    if isinstance(own[0], int) and isinstance(own[1], int) and min(own[0], own[1]) > 0:
-        ratio = own[0] / own[1]
-    side = max(1, round(height * ratio))
+    side = max(1, round(height * image_ratio(tables.data)))
     return [strip[:, start : start + side] for start in range(0, width - side + 1, side)]
 
 

@@ -150,6 +150,14 @@ def images_per_split(data: dict[str, Any]) -> dict[str, int]:
     return {str(name): size for name, size in sizes.items() if isinstance(size, int)}
 
 
+def image_ratio(data: dict[str, Any]) -> float:
+    """Width of an image over its height from the data's description; 1 if not there."""
+    width, height = (data.get(side) for side in ("width", "height"))
+    if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0:
+        return width / height
+    return 1.0
+
+
 def staircase(encoders: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
     """The frontier's encoders, and whether it is the provisional one of lower bounds."""
     lower_bounds = provisional_frontier(encoders)
@@ -183,7 +191,7 @@ def frontier_record(tables: StudyTables) -> FrontierRecord:
     by_method = len(searched_methods(encoders)) > 1
     return FrontierRecord(
         points=points,
-        frontier=_corners(best),
+        frontier=corners(best),
         num_test=images_per_split(tables.data).get("test"),
         num_public=int(num_public) if pd.notna(num_public) else None,
         provisional=provisional,
@@ -192,7 +200,8 @@ def frontier_record(tables: StudyTables) -> FrontierRecord:
     )
 
 
-def _corners(rows: pd.DataFrame) -> tuple[tuple[float, float], ...]:
+def corners(rows: pd.DataFrame) -> tuple[tuple[float, float], ...]:
+    """Of the staircase of these encoders (utility, leakage), by rising utility."""
     return tuple(sorted({(float(x), float(y)) for x, y in rows[[UTILITY, LEAKAGE]].to_numpy()}))
 
 
@@ -200,7 +209,7 @@ def _own_frontiers(encoders: pd.DataFrame, provisional: bool) -> tuple[MethodFro
     """Those of searched methods; a method of lower bounds alone has one only if all have such."""
     choose = provisional_frontier if provisional else frontier
     found = [
-        MethodFrontier(method, _corners(choose(of_method(encoders, method))))
+        MethodFrontier(method, corners(choose(of_method(encoders, method))))
         for method in searched_methods(encoders)
     ]
     return tuple(own for own in found if own.corners)

@@ -1,16 +1,11 @@
 """One self-contained HTML page about a study, readable without any network."""
 
-import base64
-import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, FileSystemLoader
-from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from analysis import attack_tables, ladder_tables, method_tables, narrative, report_tables
@@ -32,6 +27,7 @@ from analysis.ladder import ladder_record
 from analysis.ladder_figure import draw_ladder
 from analysis.load import StudyTables
 from analysis.methods import compares_methods, searched_methods
+from analysis.page import write_page
 from analysis.pictures import encoder_caption, encoder_strips
 from analysis.provenance import provenance
 from analysis.records import (
@@ -45,7 +41,6 @@ from analysis.thumbnails import strip
 from analysis.training import draw_training, training_records
 from analysis.uncertainty import certainty
 
-TEMPLATES = Path(__file__).parent / "templates"
 IN_ATTRIBUTE_TABLE = ("attributes", "utility", "private")
 """Parts of the data's description that stand in a table of their own."""
 
@@ -130,16 +125,14 @@ def write_report(
     """
     if drawn is None:
         drawn = {name: render(figure, "svg") for name, figure in draw_figures(tables).items()}
-    script = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["breakable"] = _breakable
     facts, sure = summary(tables), certainty(tables.encoders)
     confirmed = confirmation(tables.encoders)
     health, judge = read_health(tables), read_identity(tables)
     ladder = ladder_record(tables)
-    page = environment.get_template("report.html").render(
+    return write_page(
+        out_dir / "report.html",
+        "report.html",
+        SCRIPTS,
         tables=tables,
         facts=facts,
         asked=narrative.asked(tables),
@@ -178,19 +171,9 @@ def write_report(
         provenance=provenance(tables),
         data=_flatten({k: v for k, v in tables.data.items() if k not in IN_ATTRIBUTE_TABLE}),
         attributes=report_tables.attribute_table(tables),
-        style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
         text_columns=report_tables.TEXT_COLUMNS,
         duration=_duration(tables),
-        script=script,
-        # Only this script may run, even if text from outside were ever to slip through unescaped.
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )  # fmt: skip
-    out_dir.mkdir(parents=True, exist_ok=True)
-    path = out_dir / "report.html"
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(path)
-    return path
 
 
 def _grids(tables: StudyTables) -> dict[str, list[Grid]]:
@@ -221,11 +204,6 @@ def _grids(tables: StudyTables) -> dict[str, list[Grid]]:
             grid = Grid(labels[encoder_id], encoder_caption(row, named), strips)
             grids["first" if encoder_id in first else "more"].append(grid)
     return grids
-
-
-def _breakable(name: str) -> Markup:
-    """Escapes a name and lets a long one break after an underscore."""
-    return escape(name).replace("_", Markup("_<wbr>"))
 
 
 def _duration(tables: StudyTables) -> str:
