@@ -3,6 +3,7 @@
 python -m analysis STUDY                rebuild a study's tables, figures and report
 python -m analysis compare A B …        studies side by side
 python -m analysis quiz STUDY           can people tell whose reconstruction they see?
+python -m analysis claims FOLDER        the papers' claims against the rows of their experiments
 """
 
 import argparse
@@ -14,7 +15,7 @@ from pathlib import Path
 from analysis.choice import Aim, Wish
 from analysis.load import AnalysisError
 
-COMPARE, QUIZ = "compare", "quiz"
+COMPARE, QUIZ, CLAIMS = "compare", "quiz", "claims"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     try:
-        commands = {COMPARE: _compare, QUIZ: _quiz}
+        commands = {COMPARE: _compare, QUIZ: _quiz, CLAIMS: _claims}
         if words and words[0] in commands:
             return commands[words[0]](words[1:])
         return _rebuild(words)
@@ -158,6 +159,36 @@ def _quiz(words: Sequence[str]) -> int:
     print(f"{len(quiz.questions)} questions: encoder {quiz.encoder}, rebuilt by {quiz.attacker}")
     print(f"wrote {page}")
     print(f"wrote {key_path}, which holds the right answers: keep it apart")
+    return 0
+
+
+def _claims(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m analysis {CLAIMS}",
+        description="Hold the papers' claims against the rows that `python -m trainables RECIPE` "
+        "left: which were reproduced, over how many seeds, with which intervals.",
+    )
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=Path("results/reproduction"), metavar="FOLDER",
+        help="holds RECIPE-SIZE.parquet (default: results/reproduction)",
+    )  # fmt: skip
+    parser.add_argument("--size", choices=("tiny", "small", "paper"), default="small")
+    parser.add_argument(
+        "--into", type=Path, metavar="PAGE",
+        help="rebuild the tables of a Markdown page, such as docs/reproduction.md",
+    )  # fmt: skip
+    options = parser.parse_args(words)
+    from analysis.reproduction import counted, fill_file, judged, verdict_lines
+    from analysis.rows import read_rows
+
+    rows = read_rows(options.folder, options.size)
+    results = judged(rows)
+    for line in verdict_lines(results):
+        print(line)
+    print(counted(results))
+    if options.into is not None:
+        fill_file(options.into, rows)
+        print(f"wrote {options.into}")
     return 0
 
 

@@ -29,11 +29,11 @@ from study.config import (
     absolute_root,
     as_baseline,
 )
-from study.errors import ConfigError, from_validation, unknown
 from study.protectors import own_values
 from trainables.attackers.config import AttackConfig
 from trainables.attackers.suite import Circumstances, resolve_attackers
 from trainables.data.config import DataConfig
+from trainables.errors import ConfigError, from_validation, unknown
 from trainables.nets.config import CUT_POINTS, STRIDES, CutPoint, ModelConfig, check_size_fits
 from trainables.protectors import PROTECTORS
 from trainables.settings import Settings

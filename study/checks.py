@@ -6,13 +6,13 @@ from typing import Any
 
 from analysis.addresses import masked
 from study.config import StudyConfig
-from study.errors import ConfigError
 from study.folder import read_json
 from study.places import Places, check_database, has_proposals, has_table
 from study.tasks import check_batch_sizes, check_tasks
 from study.tracking import Client, connect, has_study, study_artifact
 from trainables.data.dataset import check_source
 from trainables.data.source import DataError
+from trainables.errors import ConfigError
 from trainables.identity import check_identity
 from trainables.nets.perceptual import check_vgg16_weights
 

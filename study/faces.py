@@ -6,9 +6,9 @@ from typing import Any
 from rich.console import Console
 
 from study.config import StudyConfig
-from study.errors import ConfigError
 from trainables.attackers.suite import Circumstances, resolve_attackers
 from trainables.data.dataset import Dataset
+from trainables.errors import ConfigError
 from trainables.identity import WEAK_AUC, build_identity, face_features, load_or_verify
 from trainables.people import gallery_and_probes
 

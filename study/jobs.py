@@ -234,6 +234,7 @@ class JobFactory:
             **settings,
             "data": self._data_identity(),
             "model": self._by_content(settings["model"]),
+            "protector": _as_before(settings["protector"]),
             **self._arithmetic(),
         }
         seed = derive_seed(self.config.study.seed, config_hash(identity))
@@ -350,6 +351,11 @@ def _planted_cuts(config: StudyConfig) -> dict[str, CutPoint]:
     cuts = [cut for cut in CUT_POINTS[config.model.backbone] if cut in config.cut_points]
     ends = dict.fromkeys([cuts[0], cuts[-1]] if cuts else [config.model.cut_point])
     return {f"{PLANTED}-{cut}": cut for cut in ends}
+
+
+def _as_before(protector: dict[str, Any]) -> dict[str, Any]:
+    """Without a share of the images that is all: encoders older than the choice keep their name."""
+    return {key: value for key, value in protector.items() if (key, value) != ("share", 1.0)}
 
 
 def _one_name(model: ModelConfig, cut: bool) -> ModelConfig:

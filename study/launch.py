@@ -23,7 +23,6 @@ from study.checks import (
 from study.config import StudyConfig
 from study.delivery import PATIENCE_SECONDS, Delivery
 from study.ending import conclude, go_on, has_ended, report_error
-from study.errors import ConfigError
 from study.faces import check_people, prepare_identity
 from study.folder import write_json
 from study.jobs import JobFactory
@@ -56,6 +55,7 @@ from trainables.attackers.suite import SUITE_VERSION
 from trainables.checkpoint import write_text
 from trainables.data.dataset import Dataset, load_dataset
 from trainables.data.source import DataError
+from trainables.errors import ConfigError
 
 LOAD_AFTER = 30.0
 """Seconds after which the report's libraries are loaded: by then the trials' own are."""

@@ -6,32 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from study.building import Parts, build_config
 from study.config import PARTS, StudyConfig
-from study.errors import ConfigError, unknown
 from study.protectors import drop_foreign, set_value
+from trainables.errors import ConfigError, unknown
+from trainables.reading import UNREADABLE, read_yaml
 
 RECIPES = Path(__file__).parent / "recipes"
-UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
-"""What is raised for no YAML, no UTF-8, no such day, a number of thousands of digits, a nesting of
-thousands of brackets."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 1e-3 is a number, as everyone but YAML 1.1 thinks."""
-
-
-_Loader.yaml_implicit_resolvers = dict(yaml.SafeLoader.yaml_implicit_resolvers)
-for _first in "-+.0123456789":
-    _Loader.yaml_implicit_resolvers[_first] = [
-        (
-            "tag:yaml.org,2002:float",
-            re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-        ),
-        *_Loader.yaml_implicit_resolvers.get(_first, []),
-    ]
 
 
 def list_recipes() -> dict[str, str]:
@@ -82,7 +63,7 @@ def _find_recipe(recipe: str) -> Path:
 
 def _read_parts(path: Path) -> Parts:
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        tree = read_yaml(path.read_text(encoding="utf-8"))
     except UNREADABLE as error:
         raise ConfigError(f"recipe {path}: not readable as YAML: {error}") from error
     if not isinstance(tree, dict):
@@ -108,7 +89,7 @@ def _split_override(word: str) -> tuple[str, str, Any]:
     if part not in PARTS:
         raise unknown(f"part in {word!r}:", part, PARTS)
     try:
-        value = yaml.load(text, _Loader)
+        value = read_yaml(text)
     except UNREADABLE as error:
         raise ConfigError(f"{key}: {text[:200]!r} is not readable as YAML") from error
     return part, name, value

@@ -8,8 +8,8 @@ import sqlalchemy
 from filelock import FileLock, Timeout
 
 from analysis.addresses import masked
-from study.errors import ConfigError
 from study.places import Places, check_database, open_database
+from trainables.errors import ConfigError
 
 
 @contextmanager

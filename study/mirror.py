@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from study.errors import ConfigError
 from trainables.checkpoint import write_bytes
+from trainables.errors import ConfigError
 
 SCHEME = "s3://"
 NODES_OWN = (".arrow", ".lock", ".jsonl")

@@ -7,9 +7,9 @@ total: what it asks for does not grow by trying.
 from dataclasses import replace
 
 from study.config import StudyConfig
-from study.errors import ConfigError
 from study.folder import StudyFolder, read_json
 from study.since import NUM_ENCODERS
+from trainables.errors import ConfigError
 
 
 def with_total(config: StudyConfig, folder: StudyFolder) -> StudyConfig:

@@ -13,9 +13,9 @@ import yaml
 
 from analysis.addresses import first_line, masked
 from study.config import StudyConfig, changed_fields, describe_change
-from study.errors import ConfigError
 from study.folder import StudyFolder
 from study.mirror import check_address, working_copy
+from trainables.errors import ConfigError
 
 RAY_COPY = "runtime_resources"
 """Part of the path of the temporary copy in which Ray runs a submitted job."""

@@ -12,8 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 from analysis.addresses import first_line, masked
 from search_spaces import Value
 from study.config import StudyConfig
-from study.errors import ConfigError
 from study.patience import Patience
+from trainables.errors import ConfigError
 from trainables.seeding import derive_seed
 
 POINT = "point"

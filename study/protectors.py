@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from search_spaces import SPACES
-from study.errors import ConfigError, unknown
+from trainables.errors import ConfigError, unknown
 from trainables.protectors import PROTECTORS
 from trainables.protectors.config import ProtectorConfig
 

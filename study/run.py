@@ -16,7 +16,7 @@ import re
 from collections.abc import Sequence
 
 from analysis.addresses import masked, without_password
-from study.errors import ConfigError
+from trainables.errors import ConfigError
 
 EPILOG = """\
 A value that a recipe or a key=value word gives is fixed. A searched value that is not given is
@@ -29,6 +29,7 @@ proposed by Optuna; a list gives it choices, {low: …, high: …} a range:
   python study/run.py quickstart 'protector.name=[reconstruction, label_flip]' study.name=both
   python study/run.py quickstart --resume                  go on after Ctrl-C, a crash, or for more
   python study/run.py quickstart --resume --confirm 3      the frontier again, with fresh seeds
+  python study/run.py xiao-table1 --size small data.root=/data/celeba    a paper's table
   python study/run.py quickstart study.num_encoders=+8 --time-budget 6h --resume    every night
 
 Of several protectors each is tried: protector.KEY=… is for all that have such a key,
@@ -49,18 +50,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from rich.console import Console
 
     from study.dry_run import print_plan
+    from study.experiment import run_on_ray
     from study.launch import Options, run_study
     from study.loading import list_recipes, load_config
     from study.places import find_places
+    from trainables.experiments.config import list_experiments
 
     if options.list:
-        recipes = list_recipes()
+        recipes = {**list_recipes(), **list_experiments()}
         for name, line in recipes.items():
             print(f"{name:{max(map(len, recipes))}}  {line}")
         return 0
     console = Console()
     try:
         recipe, overrides = _split_words(options.words)
+        if recipe in list_experiments():
+            return run_on_ray(
+                recipe, options.size, overrides, options.results, console, options.dry_run
+            )
         config = load_config(recipe, overrides)
         places = find_places(config, options.results)
         if options.dry_run:
@@ -122,6 +129,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dry-run", action="store_true",
         help="check everything, print the configuration, the trials, time and disk; start nothing",
+    )  # fmt: skip
+    parser.add_argument(
+        "--size", metavar="tiny|small|paper", default="tiny",
+        help="of a paper's experiment, such as xiao-table1, which searches nothing (tiny)",
     )  # fmt: skip
     parser.add_argument("--list", action="store_true", help="list the recipes")
     parser.add_argument(

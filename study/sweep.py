@@ -17,10 +17,10 @@ from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.config import ResourcesConfig, StudyConfig
-from study.errors import ConfigError
 from study.mirror import Mirror
 from study.search import VerifiedSearch
 from study.trial import CHECKPOINT_SECONDS, Bundles, StudyTrial, TrialFactory, make_trial
+from trainables.errors import ConfigError
 
 OBJECT_STORE_BYTES = 200 * 1024 * 1024
 """Trials exchange files and a few numbers, no large objects."""

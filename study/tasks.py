@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from study.config import StudyConfig
-from study.errors import ConfigError
 from trainables.attackers.suite import Circumstances, resolve_attackers
 from trainables.data.dataset import Dataset, Outline
 from trainables.data.splits import share_of
 from trainables.data.tasks import TaskBatches, is_categorical
+from trainables.errors import ConfigError
 from trainables.identity import attacker_rows
 from trainables.protectors import PROTECTORS
 from trainables.protectors.base import Setting
@@ -26,17 +26,18 @@ def check_batch_sizes(config: StudyConfig, split_sizes: Mapping[str, int]) -> No
     Raises:
         ConfigError: Naming the field, its value, the split and its size.
     """
-    drawn = [("attack", config.attack.batch_size, "public")]
+    drawn = [("attack", config.attack.batch_size, "public", 1.0)]
     for part, name, settings in _trained(config):
-        drawn.append((part, settings.batch_size, "private"))
+        drawn.append((part, settings.batch_size, "private", settings.share))
         if getattr(PROTECTORS[name].build, "needs_public", True):
-            drawn.append((part, settings.batch_size, "public"))
-    for part, size, split in drawn:
-        if size > split_sizes[split]:
+            drawn.append((part, settings.batch_size, "public", settings.share))
+    for part, size, split, share in drawn:
+        there = int(split_sizes[split] * share)
+        if size > there:
             raise ConfigError(
                 f"{part}.batch_size: {size} images make a batch, but the {split!r} split has "
-                f"{split_sizes[split]}; lower it, or give more images (data.num_images, "
-                "data.fractions)"
+                f"{there}{'' if share == 1 else f' for {part}.share={share:g}'}; lower it, or give "
+                "more images (data.num_images, data.fractions)"
             )
 
 

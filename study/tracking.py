@@ -17,8 +17,8 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from analysis.addresses import first_line, masked
-from study.errors import ConfigError
 from trainables.environment import environment
+from trainables.errors import ConfigError
 
 METRICS_PER_BATCH, PARAMS_PER_BATCH = 1000, 100
 """MLflow's limits for one request."""

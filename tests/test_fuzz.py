@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from study.checkpoints import Checkpoints
-from study.errors import ConfigError
 from study.folder import read_json
 from study.loading import load_config
 from study.run import _parser, _split_words, parse_duration
@@ -22,6 +21,7 @@ from trainables.data.celeba import CelebaSource
 from trainables.data.folder import FolderSource
 from trainables.data.source import DataError
 from trainables.data.store import open_store, prepare_store
+from trainables.errors import ConfigError
 
 often = settings(
     max_examples=150, deadline=None, derandomize=True,

@@ -22,7 +22,7 @@ FORBIDDEN = {
 }
 ONLY_IN = {
     "mlflow": {"study/tracking.py", "analysis/load.py", "analysis/runs.py"},
-    "ray": {"study/search.py", "study/sweep.py", "study/trial.py"},
+    "ray": {"study/ray_pool.py", "study/search.py", "study/sweep.py", "study/trial.py"},
 }
 
 CORE_ALONE = """

@@ -15,7 +15,6 @@ import torch
 import yaml
 from torch import nn
 
-from study.errors import ConfigError
 from study.folder import StudyFolder, read_json
 from study.loading import load_config
 from study.spool import Spool
@@ -27,6 +26,7 @@ from trainables.data.celeba import CelebaSource
 from trainables.data.source import DataError
 from trainables.data.store import open_store
 from trainables.encode import main as encode
+from trainables.errors import ConfigError
 from trainables.frozen import load_encoder
 from trainables.identity.mobilefacenet import load_mobilefacenet
 from trainables.identity.programs import load_program

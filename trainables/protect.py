@@ -25,6 +25,7 @@ from trainables.data.config import DataConfig
 from trainables.data.dataset import Dataset, load_dataset
 from trainables.data.resident import on_device
 from trainables.data.source import DataError
+from trainables.data.splits import share_of
 from trainables.data.tasks import TaskBatches
 from trainables.frozen import (
     InLoop,
@@ -134,7 +135,7 @@ class ProtectTrial:
 
     def _batches_of(self, split: str, batch_size: int) -> TaskBatches | AugmentedBatches:
         store, seed = self.dataset.store, derive_seed(self.config["seed"], split)
-        rows = self.dataset.rows(split)
+        rows = share_of(self.dataset.rows(split), self.settings.share)
         batches = TaskBatches(self.images, store.labels, rows, batch_size, seed, self.device)
         if not self.settings.augment:
             return batches

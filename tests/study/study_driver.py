@@ -15,12 +15,12 @@ import ray
 from rich.console import Console
 
 from study import launch, search
-from study.errors import ConfigError
 from study.launch import Options, run_study
 from study.loading import load_config
 from study.losses import Losses
 from study.places import find_places
 from tests.study import study_fakes
+from trainables.errors import ConfigError
 
 
 def main() -> int:

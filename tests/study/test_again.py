@@ -8,7 +8,6 @@ import yaml
 
 from analysis.addresses import masked, without_password
 from study.checks import DATA_FILE, check_same_data, find_traces, look_at_tracking
-from study.errors import ConfigError
 from study.folder import write_json
 from study.jobs import JobFactory
 from study.journal import Journal
@@ -19,6 +18,7 @@ from study.proposals import Proposals
 from study.run import main
 from study.tracking import Runs, connect
 from tests.study.study_fakes import CONTENT
+from trainables.errors import ConfigError
 
 SMALL = str(Path(__file__).parent / "small.yaml")
 WORDS = ["study.name=again", "data.num_images=400", "study.num_encoders=2"]

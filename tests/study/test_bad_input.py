@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from study import launch
-from study.errors import ConfigError
 from study.run import main
 from tests.trainables.celeba_fixture import image_name, write_celeba
 from tests.trainables.test_lfw import write_people
+from trainables.errors import ConfigError
 
 SMALL = str(Path(__file__).parent / "small.yaml")
 AVATARS = ("data.num_images=400", "study.num_encoders=2", "study.name=bad")

@@ -13,7 +13,6 @@ from rich.console import Console
 
 from analysis.load import AnalysisError
 from study import launch
-from study.errors import ConfigError
 from study.folder import write_json
 from study.journal import Journal
 from study.launch import Options, run_study
@@ -24,6 +23,7 @@ from study.search import VerifiedSearch
 from study.spool import Spool
 from study.tracking import connect
 from tests.study.study_fakes import FakeDataset, FakeProtect, fake_trial
+from trainables.errors import ConfigError
 
 SMALL = Path(__file__).parent / "small.yaml"
 WORDS = ["study.num_encoders=2", "model.cut_point=conv3"]

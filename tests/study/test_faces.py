@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from study.errors import ConfigError
 from study.faces import check_people, prepare_identity
 from study.tasks import check_shares
 from trainables.data.config import DataConfig
 from trainables.data.dataset import load_dataset
+from trainables.errors import ConfigError
 
 WORDS = ("data.num_images=300", "attack.identity_model=public")
 

@@ -8,12 +8,12 @@ import pytest
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
-from study.errors import ConfigError
 from study.folder import write_json
 from study.journal import Journal
 from study.search import VerifiedSearch
 from study.tracking import Runs, connect, has_study
 from tests.study.study_fakes import CONTENT, fake_trial
+from trainables.errors import ConfigError
 
 
 class Told:

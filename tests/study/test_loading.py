@@ -7,8 +7,8 @@ import yaml
 
 from search_spaces import CUT_POINT, Choice, Float
 from study.config import changed_fields
-from study.errors import ConfigError
 from study.loading import list_recipes, load_config
+from trainables.errors import ConfigError
 from trainables.protectors.baselines import BlurConfig
 from trainables.protectors.label_flip import LabelFlipConfig
 

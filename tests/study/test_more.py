@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from study.errors import ConfigError
 from study.folder import StudyFolder
 from study.loading import load_config
 from study.more import with_total
 from study.since import Ends
 from tests.study.search_driver import Driver
+from trainables.errors import ConfigError
 
 SMALL = str(Path(__file__).parent / "small.yaml")
 

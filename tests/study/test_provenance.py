@@ -6,7 +6,8 @@ from typing import Any
 
 from study import provenance as module
 from study.folder import StudyFolder
-from study.provenance import code_version, machine, note_start, versions
+from study.provenance import note_start
+from trainables.provenance import code_version, machine, versions
 
 
 def git(root: Path, *words: str) -> str:

@@ -6,12 +6,12 @@ import pytest
 import yaml
 from rich.console import Console
 
-from study.errors import ConfigError
 from study.folder import StudyFolder
 from study.launch import Options, run_study
 from study.loading import load_config
 from study.places import check_database, check_resume, find_places
 from study.run import main, parse_duration
+from trainables.errors import ConfigError
 
 SMALL = str(Path(__file__).parent / "small.yaml")
 TINY = ["data.num_images=400", "study.name=tiny", "study.num_encoders=2"]

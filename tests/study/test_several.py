@@ -9,10 +9,10 @@ from optuna.trial import TrialState
 
 from search_spaces import CUT_POINT, PROTECTOR_NAME, Choice, Float
 from study.config import changed_fields, describe_change
-from study.errors import ConfigError
 from study.loading import load_config
 from study.logged import encoder_metrics, encoder_params
 from tests.study.test_search import Driver
+from trainables.errors import ConfigError
 
 SMALL = str(Path(__file__).parent / "small.yaml")
 ALL = "protector.name=[reconstruction, label_flip, obfuscator]"

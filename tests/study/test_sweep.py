@@ -15,13 +15,13 @@ import pytest
 from rich.console import Console
 
 from study.config import ResourcesConfig
-from study.errors import ConfigError
 from study.launch import Options, run_study
 from study.loading import load_config
 from study.mirror import Mirror
 from study.places import find_places
 from study.sweep import check_nodes, check_resources, check_shared, max_concurrent, probe
 from study.trial import Bundles
+from trainables.errors import ConfigError
 
 SMALL = Path(__file__).parent / "small.yaml"
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from study.checks import check_inputs
-from study.errors import ConfigError
 from study.loading import load_config
+from trainables.errors import ConfigError
 
 COUNTS = {"alley": 60, "beach": 60, "coast": 60, "dam": 60}
 

@@ -50,6 +50,12 @@ ATTACKERS: Mapping[str, AttackerConfig] = {
         DecoderConfig(name="decoder_strong", **_STRONG),
         DecoderConfig(name="decoder_perceptual", mu2=_STRONG["mu2"]),
         DecoderConfig(name="decoder_ms_ssim", loss="ms_ssim"),
+        # DeepObfuscator's Table 2 with its own loss; in no suite.
+        DecoderConfig(name="decoder_unet_deep_ms_ssim", architecture="unet_deep", loss="ms_ssim"),
+        DecoderConfig(
+            name="decoder_unet_shallow_ms_ssim", architecture="unet_shallow", loss="ms_ssim"
+        ),
+        DecoderConfig(name="decoder_residual_ms_ssim", architecture="residual", loss="ms_ssim"),
         DecoderConfig(name="decoder_unet_deep", architecture="unet_deep"),
         DecoderConfig(name="decoder_unet_shallow", architecture="unet_shallow"),
         DecoderConfig(name="decoder_residual", architecture="residual"),

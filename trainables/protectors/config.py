@@ -18,6 +18,8 @@ class ProtectorConfig(Settings):
         encoder_lr_stages: Number of equal steps in which it gets there.
         augment: Whether training images are mirrored, scaled and cropped at random, anew each
             time (Pittaluga, section 4.1).
+        share: Part of the private and of the public split that training sees; the same images as
+            an attacker's with that share.
     """
 
     name: str
@@ -27,6 +29,7 @@ class ProtectorConfig(Settings):
     encoder_lr_decay: float = Field(default=1.0, gt=0, le=1)
     encoder_lr_stages: int = Field(default=4, ge=1)
     augment: bool = False
+    share: float = Field(default=1.0, gt=0, le=1)
 
     @property
     def preparation_rounds(self) -> int:

@@ -1,0 +1,192 @@
+"""What a claim is, and what rows of experiments say of it.
+
+A claim is *reproduced* if the interval over seeds of every one of its checks lies on the side it
+claims, *not reproduced* if the interval of one lies wholly on the other side, and *undecided*
+otherwise: too few seeds, too wide an interval, or a figure that is only a lower bound where the
+claim is that it is low.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from analysis.contrasts import (
+    MIN_SEEDS,
+    Cell,
+    Interval,
+    Values,
+    interval,
+    kendall,
+    paired,
+    read_cell,
+)
+from analysis.rows import ExperimentRows
+
+Verdict = Literal["reproduced", "not reproduced", "undecided"]
+Statistic = Callable[[Sequence[float]], float]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison that a claim makes.
+
+    Attributes:
+        what: It in words, as what the statistic is and what is claimed of it.
+        cells: The figures that it takes, in the statistic's order.
+        statistic: Of one seed's figures, in that order.
+        bound: What the statistic is claimed to be above or below.
+        above: Whether it is claimed to be above.
+        low: Places of the cells that are claimed to be low: a lower bound there decides nothing.
+        useful: Whether these must be of encoders that work: one that collapsed, or diverged, leaks
+            little because it says nothing.
+    """
+
+    what: str
+    cells: tuple[Cell, ...]
+    statistic: Statistic
+    bound: float
+    above: bool
+    low: tuple[int, ...] = ()
+    useful: bool = True
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a paper says.
+
+    Attributes:
+        name: X, P or D and a number, as in the methods page.
+        statement: The claim.
+        paper: The paper's own figures.
+        checks: What it means, all of them.
+    """
+
+    name: str
+    statement: str
+    paper: str
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """A check on some rows.
+
+    Attributes:
+        check: The check.
+        found: The statistic over the seeds.
+        verdict: What it says.
+        why: What keeps it from being decided, or is to be known of it; may be empty.
+    """
+
+    check: Check
+    found: Interval
+    verdict: Verdict
+    why: str
+
+
+@dataclass(frozen=True)
+class ClaimResult:
+    """A claim on some rows."""
+
+    claim: Claim
+    verdict: Verdict
+    checks: tuple[CheckResult, ...]
+
+
+def judge(rows: ExperimentRows, claim: Claim) -> ClaimResult:
+    """Holds a claim against the rows."""
+    results = tuple(check_result(rows, check) for check in claim.checks)
+    verdicts = {result.verdict for result in results}
+    verdict: Verdict = "undecided"
+    if "not reproduced" in verdicts:
+        verdict = "not reproduced"
+    elif verdicts == {"reproduced"}:
+        verdict = "reproduced"
+    return ClaimResult(claim, verdict, results)
+
+
+def check_result(rows: ExperimentRows, check: Check) -> CheckResult:
+    """Holds one check against the rows."""
+    cells = [read_cell(rows, cell) for cell in check.cells]
+    found = interval(list(paired(cells, check.statistic).values()))
+    if found.count < MIN_SEEDS:
+        return CheckResult(check, found, "undecided", f"{found.count} of {MIN_SEEDS} seeds")
+    side = _side(found, check)
+    why = _caveat(cells, check)
+    if side == "reproduced" and why:
+        return CheckResult(check, found, "undecided", why)
+    return CheckResult(check, found, side, why)
+
+
+def _side(found: Interval, check: Check) -> Verdict:
+    if found.low > check.bound or found.high < check.bound:
+        return "reproduced" if (found.low > check.bound) == check.above else "not reproduced"
+    if found.low == found.high == check.bound:
+        return "not reproduced"
+    return "undecided"
+
+
+def _caveat(cells: Sequence[Values], check: Check) -> str:
+    """Why a figure that is claimed to be low may not be."""
+    bounds = [place for place in check.low if cells[place].bounds]
+    if bounds:
+        names = ", ".join(sorted({check.cells[place].encoder for place in bounds}))
+        return f"a lower bound: an attacker of {names} had not saturated"
+    broken = [place for place in check.low if check.useful and cells[place].broken]
+    if broken:
+        names = ", ".join(sorted({check.cells[place].encoder for place in broken}))
+        return f"{names} collapsed or diverged"
+    return ""
+
+
+def lower(what: str, low: Cell, high: Cell, by: float = 0.0) -> Check:
+    """Claims that one figure is lower than another, by more than `by`."""
+    return Check(what, (low, high), lambda v: v[0] - v[1], -by, above=False, low=(0,))
+
+
+def not_lower(what: str, cell: Cell, than: Cell, margin: float) -> Check:
+    """Claims that a figure is not lower than another by more than `margin`."""
+    return Check(what, (cell, than), lambda v: v[0] - v[1], -margin, above=True, low=(1,))
+
+
+def falls(what: str, cells: Sequence[Cell]) -> Check:
+    """Claims that figures fall in their order: Kendall's τ below -0.5."""
+    every = tuple(range(len(cells)))
+    return Check(what, tuple(cells), kendall, -0.5, above=False, low=every, useful=False)
+
+
+def keeps_less(what: str, low: Cell, high: Cell, chance: float, part: float) -> Check:
+    """Claims that of what was above chance less than a part is left."""
+
+    def left(values: Sequence[float]) -> float:
+        room = values[1] - chance
+        return (values[0] - chance) / room if room > 0 else math.nan
+
+    return Check(what, (low, high), left, part, above=False, low=(0,))
+
+
+def keeps_more(what: str, cell: Cell, of: Cell, chance: float, part: float) -> Check:
+    """Claims that of what was above chance more than a part is left."""
+    less = keeps_less(what, cell, of, chance, part)
+    return Check(what, less.cells, less.statistic, part, above=True, low=(1,))
+
+
+def single(what: str, cell: Cell, bound: float, above: bool) -> Check:
+    """Claims that a figure is above or below a bound."""
+    return Check(what, (cell,), lambda v: v[0], bound, above, low=() if above else (0,))
+
+
+def ratio_above(what: str, cell: Cell, of: Cell, bound: float) -> Check:
+    """Claims that a figure is more than `bound` times another."""
+    return Check(what, (cell, of), lambda v: v[0] / v[1] if v[1] else math.nan, bound, above=True)
+
+
+def mean_lower(what: str, low: Sequence[Cell], high: Sequence[Cell]) -> Check:
+    """Claims that the mean of some figures is lower than that of as many others."""
+    count = len(low)
+
+    def difference(values: Sequence[float]) -> float:
+        return (sum(values[:count]) - sum(values[count:])) / count
+
+    return Check(what, (*low, *high), difference, 0.0, above=False, low=tuple(range(count)))

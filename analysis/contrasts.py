@@ -1,0 +1,129 @@
+"""What a claim compares: figures of rows, seed by seed, with an interval over the seeds.
+
+Seeds are paired: the n-th training of one encoder and of another start from the same seed and the
+same split, so that their difference is taken first and averaged afterwards. The interval is
+Student's, 95%, over the seeds' differences: with three seeds it is wide, as it should be.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from scipy import stats
+
+from analysis.rows import ExperimentRows
+
+LEVEL = 0.95
+MIN_SEEDS = 3
+"""Seeds below which nothing is decided."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of one row, for every seed.
+
+    Attributes:
+        recipe: Of which experiment.
+        encoder: Of which encoder.
+        metric: The column.
+        role: Of which attacker; empty for the encoder itself.
+    """
+
+    recipe: str
+    encoder: str
+    metric: str
+    role: str = ""
+
+
+@dataclass(frozen=True)
+class Values:
+    """A cell's figures.
+
+    Attributes:
+        by_seed: Seed → figure; seeds whose figure is missing or not finite are left out.
+        bounds: Seeds whose attacker did not saturate: lower bounds of what it can get.
+        broken: Seeds whose encoder diverged or collapsed.
+    """
+
+    by_seed: Mapping[int, float]
+    bounds: frozenset[int]
+    broken: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over seeds with its interval.
+
+    Attributes:
+        mean: The mean; NaN without a seed.
+        low: Lower end; NaN below two seeds.
+        high: Upper end.
+        count: Seeds.
+    """
+
+    mean: float
+    low: float
+    high: float
+    count: int
+
+
+def read_cell(rows: ExperimentRows, cell: Cell) -> Values:
+    """A cell's figures, seed by seed."""
+    table = rows.table
+    chosen = table[
+        (table["recipe"] == cell.recipe)
+        & (table["encoder"] == cell.encoder)
+        & (table["role"] == cell.role)
+    ]
+    own = table[
+        (table["recipe"] == cell.recipe)
+        & (table["encoder"] == cell.encoder)
+        & (table["role"] == "")
+    ]
+    figures = chosen[cell.metric] if cell.metric in chosen else pd.Series(dtype=float)
+    by_seed = {
+        int(seed): float(value)
+        for seed, value in zip(chosen["seed"], figures, strict=False)
+        if pd.notna(value) and math.isfinite(value)
+    }
+    unsaturated = chosen["saturated"].eq(False) if cell.role else pd.Series(False, chosen.index)
+    broken = own.loc[own["status"].isin(["diverged", "collapsed"]), "seed"]
+    return Values(
+        by_seed,
+        frozenset(chosen.loc[unsaturated, "seed"].astype(int)),
+        frozenset(broken.astype(int)),
+    )
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """Student's interval of a mean; of equal values it is a point."""
+    count = len(values)
+    if count == 0:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    mean = math.fsum(values) / count
+    if count == 1:
+        return Interval(mean, math.nan, math.nan, 1)
+    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, count - 1)) * spread / math.sqrt(count)
+    return Interval(mean, mean - half, mean + half, count)
+
+
+def paired(
+    cells: Sequence[Values], statistic: Callable[[Sequence[float]], float]
+) -> dict[int, float]:
+    """Seed → the statistic of that seed's figures, for seeds of which no figure is missing."""
+    seeds = set.intersection(*(set(values.by_seed) for values in cells)) if cells else set()
+    found = {seed: statistic([v.by_seed[seed] for v in cells]) for seed in sorted(seeds)}
+    return {seed: value for seed, value in found.items() if math.isfinite(value)}
+
+
+def kendall(values: Sequence[float]) -> float:
+    """How far figures rise in their order: 1 always, -1 never; ties count as neither.
+
+    Kendall's τ-a: (rising pairs - falling pairs) / pairs.
+    """
+    pairs = [(a, b) for i, a in enumerate(values) for b in values[i + 1 :]]
+    if not pairs:
+        return math.nan
+    return sum((b > a) - (b < a) for a, b in pairs) / len(pairs)

@@ -1,0 +1,98 @@
+"""A paper's experiment on a cluster: its encoders as Ray tasks, its rows in the shared results."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+from rich.console import Console
+
+from study.config import ResourcesConfig
+from study.places import check_results
+from trainables.errors import ConfigError, from_validation
+from trainables.experiments.config import Experiment, load_experiment
+from trainables.experiments.run import FOLDER, plan, run_experiment, wanted_units
+from trainables.experiments.runner import Place, Unit
+from trainables.reading import UNREADABLE, read_yaml
+
+PART = "resources."
+
+
+def run_on_ray(
+    name: str, size: str, words: Sequence[str], results: str, console: Console, dry_run: bool
+) -> int:
+    """Runs what is missing of an experiment on $RAY_ADDRESS, or on a Ray that is started here.
+
+    Args:
+        name: The recipe.
+        size: `tiny`, `small` or `paper`.
+        words: `part.field=value`; of `resources`, a task holds the larger of what training and
+            attacks ask for.
+        results: Folder of all results, which every node must share.
+        console: Where to tell how far it is.
+        dry_run: Whether to say what there is to do, and do nothing.
+
+    Returns:
+        The exit code: 0, or 1 where something failed for good.
+
+    Raises:
+        ConfigError: If something cannot be meant; nothing was started.
+    """
+    own = [word for word in words if word.startswith(PART)]
+    resources = _resources(own)
+    precision = [] if resources.precision == "fp32" else [f"precision={resources.precision}"]
+    others = [word for word in words if word not in own]
+    experiment = load_experiment(name, size, [*others, *precision])
+    if "://" in results:
+        raise ConfigError(
+            f"--results {results}: a paper's experiment needs a folder that every node shares"
+        )
+    work = Path(results).absolute() / FOLDER
+    wanted = wanted_units(experiment)
+    check_results(Path(results).absolute())
+    for line in [*experiment.left_out, *(plan(wanted, work) if dry_run else ())]:
+        console.print(line, highlight=False)
+    return 0 if dry_run else _run(experiment, wanted, work, resources, console)
+
+
+def _run(
+    experiment: Experiment,
+    wanted: Sequence[Unit],
+    work: Path,
+    resources: ResourcesConfig,
+    console: Console,
+) -> int:
+    # Seconds that a dry run need not take.
+    from study.mirror import Mirror
+    from study.ray_pool import RayPool
+    from study.sweep import check_nodes, check_shared, node_resources, start_ray
+
+    start_ray()
+    check_nodes(resources, node_resources())
+    check_shared(Mirror(work.parent, None))
+    cpus = max(resources.cpus_per_protect, resources.cpus_per_attack)
+    gpus = max(resources.gpus_per_protect, resources.gpus_per_attack)
+    place = Place(lambda: RayPool(cpus, gpus), "cuda" if gpus > 0 else "cpu", cpus)
+    path, failures = run_experiment(
+        experiment, wanted, work, place, lambda line: console.print(line, highlight=False)
+    )
+    console.print(f"rows: {path}", highlight=False)
+    for line in failures:
+        console.print(f"failed: {line}", highlight=False)
+    return 1 if failures else 0
+
+
+def _resources(words: Sequence[str]) -> ResourcesConfig:
+    given = {}
+    for word in words:
+        key, _, text = word.removeprefix(PART).partition("=")
+        try:
+            given[key] = read_yaml(text)
+        except UNREADABLE as error:
+            raise ConfigError(f"{PART}{key}: {text[:200]!r} is not readable as YAML") from error
+    try:
+        parts = ResourcesConfig(**given)
+    except ValidationError as error:
+        raise from_validation("resources", error) from error
+    if parts.precision == "auto":
+        raise ConfigError("resources.precision: an experiment needs fp32 or bf16, got 'auto'")
+    return parts

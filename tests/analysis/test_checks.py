@@ -1,0 +1,146 @@
+"""Claims against rows whose answers are known by hand."""
+
+import math
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analysis.checks import Claim, check_result, falls, judge, keeps_less, lower, not_lower
+from analysis.claims import claims, needed
+from analysis.contrasts import Cell, interval, kendall, paired, read_cell
+from analysis.paper_tables import paper_tables
+from analysis.rows import ExperimentRows
+
+LOW, HIGH = Cell("t", "a", "test", "weak"), Cell("t", "b", "test", "weak")
+
+
+def rows(figures: dict[str, list[float]], **changes: Any) -> ExperimentRows:
+    """One attack row per figure, and an encoder's row for each; `changes` hold for encoder a."""
+    table = []
+    for encoder, values in figures.items():
+        for seed, value in enumerate(values):
+            own = changes if encoder == "a" else {}
+            common = {"recipe": "t", "size": "small", "encoder": encoder, "seed": seed}
+            status = own.get("status", "finished")
+            table.append({**common, "role": "", "attacker": None, "status": status})
+            saturated = own.get("saturated", True)
+            table.append(
+                {**common, "role": "weak", "attacker": "decoder", "saturated": saturated,
+                 "test": value}
+            )  # fmt: skip
+    return ExperimentRows("small", pd.DataFrame(table), {})
+
+
+def test_student_s_interval_by_hand() -> None:
+    # Mean 2, deviation 1, t of two degrees 4.302653: half is 4.302653 / sqrt(3).
+    found = interval([1.0, 2.0, 3.0])
+    assert found.mean == 2.0
+    assert found.high - found.mean == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+    assert found.mean - found.low == pytest.approx(2.484138, rel=1e-6)
+    assert interval([5.0, 5.0]).low == interval([5.0, 5.0]).high == 5.0
+    assert math.isnan(interval([5.0]).low)
+    assert interval([]).count == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "tau"),
+    [
+        ([1, 2, 3, 4], 1.0),
+        ([4, 3, 2, 1], -1.0),
+        ([1, 3, 2], 1 / 3),  # rising: 1-3, 1-2; falling: 3-2
+        ([2, 2, 2], 0.0),
+        ([1, 1, 2], 2 / 3),  # a tie counts as neither
+    ],
+)
+def test_kendall_by_hand(values: list[float], tau: float) -> None:
+    assert kendall(values) == pytest.approx(tau)
+
+
+def test_seeds_are_paired_and_a_missing_one_is_left_out() -> None:
+    table = rows({"a": [0.1, 0.2, math.nan], "b": [0.5, 0.9, 0.9]})
+    cells = [read_cell(table, LOW), read_cell(table, HIGH)]
+    assert paired(cells, lambda v: v[1] - v[0]) == pytest.approx({0: 0.4, 1: 0.7})
+
+
+@pytest.mark.parametrize(
+    ("a", "verdict"),
+    [
+        ([0.1, 0.11, 0.12], "reproduced"),
+        ([0.9, 0.91, 0.92], "not reproduced"),
+        ([0.1, 0.9, 0.5], "undecided"),  # the interval of the differences holds 0
+        ([0.1, 0.1], "undecided"),  # two seeds decide nothing
+        ([0.5, 0.5, 0.5], "not reproduced"),  # exactly equal is not lower
+    ],
+)
+def test_lower(a: list[float], verdict: str) -> None:
+    assert check_result(rows({"a": a, "b": [0.5] * 3}), lower("", LOW, HIGH)).verdict == verdict
+
+
+def test_a_lower_bound_is_no_evidence_of_little_leakage() -> None:
+    found = check_result(
+        rows({"a": [0.1, 0.1, 0.1], "b": [0.5] * 3}, saturated=False), lower("", LOW, HIGH)
+    )
+    assert found.verdict == "undecided"
+    assert "had not saturated" in found.why
+    # That it leaks more than something else, a lower bound does show.
+    table = rows({"a": [0.9, 0.9, 0.9], "b": [0.5] * 3}, saturated=False)
+    assert check_result(table, lower("", HIGH, LOW)).verdict == "reproduced"
+    assert check_result(table, lower("", LOW, HIGH)).verdict == "not reproduced"
+
+
+def test_a_collapsed_encoder_is_not_private() -> None:
+    table = rows({"a": [0.1] * 3, "b": [0.5] * 3}, status="collapsed")
+    found = check_result(table, lower("", LOW, HIGH))
+    assert found.verdict == "undecided"
+    assert "collapsed" in found.why
+
+
+@pytest.mark.parametrize(
+    ("margin", "verdict"), [(0.05, "reproduced"), (0.02, "not reproduced"), (0.03, "undecided")]
+)
+def test_not_lower_by_more_than_a_margin(margin: float, verdict: str) -> None:
+    # The differences are -0.029, -0.030, -0.031: mean -0.03, half 4.30 * 0.001 / sqrt(3) = 0.0025.
+    table = rows({"a": [0.471, 0.470, 0.469], "b": [0.5] * 3})
+    assert check_result(table, not_lower("", LOW, HIGH, margin)).verdict == verdict
+
+
+def test_what_is_left_above_chance() -> None:
+    # (0.6 - 0.5) / (0.9 - 0.5) = a quarter.
+    found = check_result(
+        rows({"a": [0.6] * 3, "b": [0.9] * 3}), keeps_less("", LOW, HIGH, 0.5, 0.5)
+    )
+    assert found.found.mean == pytest.approx(0.25)
+    assert found.verdict == "reproduced"
+    nothing = rows({"a": [0.5] * 3, "b": [0.5] * 3})
+    assert check_result(nothing, keeps_less("", LOW, HIGH, 0.5, 0.5)).verdict == "undecided"
+
+
+def test_a_fall_in_order() -> None:
+    cells = [Cell("t", name, "test", "weak") for name in ("a", "b", "c")]
+    assert check_result(
+        rows({"a": [0.9, 0.8, 0.9], "b": [0.5] * 3, "c": [0.1] * 3}), falls("", cells)
+    ).verdict == "reproduced"  # fmt: skip
+    assert check_result(
+        rows({"a": [0.1] * 3, "b": [0.5] * 3, "c": [0.9] * 3}), falls("", cells)
+    ).verdict == "not reproduced"  # fmt: skip
+
+
+def test_a_claim_is_as_good_as_its_worst_check() -> None:
+    table = rows({"a": [0.1] * 3, "b": [0.5] * 3})
+    yes, no = lower("", LOW, HIGH), lower("", HIGH, LOW)
+    unknown = lower("", LOW, Cell("t", "missing", "test", "weak"))
+    verdicts = [
+        judge(table, Claim("X", "", "", checks)).verdict
+        for checks in ((yes,), (yes, no), (yes, unknown), (no, unknown))
+    ]
+    assert verdicts == ["reproduced", "not reproduced", "undecided", "not reproduced"]
+
+
+def test_there_are_the_21_claims_of_the_methods_page() -> None:
+    names = [claim.name for claim in claims()]
+    assert names == [
+        *(f"X{n}" for n in range(1, 9)), *(f"P{n}" for n in range(1, 8)),
+        *(f"D{n}" for n in range(1, 7)),
+    ]  # fmt: skip
+    assert set(needed(claims())) == {table.recipe for table in paper_tables()}

@@ -1,0 +1,98 @@
+"""Recipes of the papers' experiments: layers, words, and that the tables find their figures."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from analysis.claims import claims
+from analysis.contrasts import Cell
+from analysis.paper_tables import paper_tables
+from trainables.attackers.in_loop import IN_LOOP_NAMES
+from trainables.errors import ConfigError
+from trainables.experiments.config import SIZES, Experiment, list_experiments, load_experiment
+
+NEEDS = {"tiny": [], "small": ["data.root=."], "paper": ["data.root=."]}
+
+
+def loaded(name: str, size: str, *words: str) -> Experiment:
+    own = list(NEEDS[size])
+    if size != "tiny" and name.startswith("xiao"):
+        own.append("attack.identity_weights=weights.safetensors")
+    return load_experiment(name, size, [*own, *words])
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", list_experiments())
+def test_every_recipe_is_whole_in_every_size(name: str, size: str) -> None:
+    experiment = loaded(name, size)
+    assert experiment.left_out == ()
+    assert experiment.seeds == (1 if size == "tiny" else 3)
+    for encoder in experiment.encoders:
+        assert encoder.protector is None or encoder.protector.model_dump()["name"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_figure_of_a_claim_or_table_has_an_encoder_and_an_attacker(size: str) -> None:
+    cells = {cell for claim in claims() for check in claim.checks for cell in check.cells}
+    cells |= {entry.cell for table in paper_tables() for _, row in table.rows for entry in row}
+    experiments = {name: loaded(name, size) for name in list_experiments()}
+    assert {cell.recipe for cell in cells} == set(experiments)
+    for cell in cells:
+        assert cell.role in roles(experiments[cell.recipe], cell), cell
+
+
+def roles(experiment: Experiment, cell: Cell) -> set[str]:
+    (encoder,) = (one for one in experiment.encoders if one.name == cell.encoder)
+    return {"", *encoder.attackers, *encoder.probes, *IN_LOOP_NAMES}
+
+
+def test_layers_are_laid_one_over_the_other() -> None:
+    experiment = loaded("xiao-table1", "small", "protector.rounds=7", "model.width=0.5")
+    by_name = {encoder.name: encoder for encoder in experiment.encoders}
+    plain, more = by_name["undefended"].protector, by_name["undefended-more"].protector
+    assert plain is not None
+    assert more is not None
+    # The word over the size, the encoder's own over the recipe's.
+    assert (plain.model_dump()["rounds"], plain.model_dump()["share"]) == (7, 0.5)
+    assert more.model_dump()["share"] == 1.0
+    assert plain.model_dump()["name"] == "none"
+    assert "lambda1" not in plain.model_dump()
+    assert by_name["defended"].model.width == 0.5
+    assert by_name["defended-smiling"].data.utility == ("Smiling",)
+    assert by_name["undefended-more"].attackers == {"weak": "decoder", "feature": "feature"}
+
+
+def test_a_task_stands_for_an_attribute() -> None:
+    experiment = loaded("pittaluga-table2", "small", "tasks.first=bedroom", "tasks.fourth=coast")
+    one = {encoder.name: encoder for encoder in experiment.encoders}["inhibit-first"]
+    assert one.data.private == ("bedroom",)
+    assert one.probes["probe/first"] == "attribute-only-bedroom"
+    assert one.probed is not None
+    assert one.probed.private == ("bedroom", "forest", "street", "coast", "kitchen", "highway")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "words", "told"),
+    [
+        ("xiao-table9", "tiny", [], "xiao-table1"),
+        ("xiao-table1", "huge", [], "tiny, small, paper"),
+        ("xiao-table1", "tiny", ["rounds=3"], "part.field=value"),
+        ("xiao-table1", "tiny", ["protector.rouns=3"], "rouns"),
+        ("xiao-table1", "tiny", ["protector.rounds=none"], "protector.rounds"),
+        ("xiao-table1", "tiny", ["seeds=0"], "seeds"),
+        ("xiao-table1", "tiny", ["protector.rounds=[1"], "YAML"),
+        ("pittaluga-table1", "tiny", ["protector.privacy_loss=flap"], "privacy_loss"),
+        ("xiao-table1", "small", [], "data.root"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(name: str, size: str, words: list[str], told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        load_experiment(name, size, words)
+
+
+def test_recipes_name_no_place_of_a_machine() -> None:
+    for path in Path("trainables/experiments/recipes").glob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        assert "root:" not in text
+        assert "weights:" not in text

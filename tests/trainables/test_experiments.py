@@ -1,0 +1,112 @@
+"""A paper's experiment in one process per core: real runs of the tiny sizes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from analysis.__main__ import main as analyse
+from analysis.reproduction import blocks
+from analysis.rows import read_rows
+from trainables.__main__ import main
+from trainables.experiments.config import list_experiments, load_experiment
+from trainables.experiments.store import encoder_folder
+
+
+def run(name: str, results: Path, *words: str) -> int:
+    return main([name, *words, "--results", str(results)])
+
+
+def table(results: Path, name: str) -> pd.DataFrame:
+    return pd.read_parquet(results / "reproduction" / f"{name}-tiny.parquet")
+
+
+@pytest.mark.slow
+def test_every_tiny_recipe_runs_and_its_table_is_drawn(tmp_path: Path) -> None:
+    for name in list_experiments():
+        assert run(name, tmp_path) == 0
+        rows = table(tmp_path, name)
+        assert set(rows["seed"]) == {0}
+        # An encoder that nothing trains has no row of its own, or one without a training.
+        assert (rows["role"] != "").any() or name == "pittaluga-collapse"
+        attacks = rows[rows["role"] != ""]
+        assert attacks["test"].notna().all()
+    found = blocks(read_rows(tmp_path / "reproduction", "tiny"))
+    assert set(list_experiments()) < set(found)
+    assert "21 claims: 0 reproduced, 0 not reproduced, 21 undecided" in found["verdicts"]
+    assert analyse(["claims", str(tmp_path / "reproduction"), "--size", "tiny"]) == 0
+
+
+def test_nothing_is_done_twice_and_the_table_is_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--only", "flip-first")
+    assert run("pittaluga-table1", tmp_path, *words) == 0
+    first = table(tmp_path, "pittaluga-table1")
+    assert "1/1 flip-first (seed 0)" in capsys.readouterr().out
+    assert run("pittaluga-table1", tmp_path, *words) == 0
+    assert "1 of 1 were done before" in capsys.readouterr().out
+    pd.testing.assert_frame_equal(first, table(tmp_path, "pittaluga-table1"))
+    assert list(first["role"]) == ["", "in_loop_attribute", "private"]
+    # More seeds add to what is there.
+    assert run("pittaluga-table1", tmp_path, *words, "seeds=2") == 0
+    assert "1 of 2 were done before" in capsys.readouterr().out
+    both = table(tmp_path, "pittaluga-table1")
+    assert list(both["seed"]) == [0, 0, 0, 1, 1, 1]
+    assert both["test"].dropna().nunique() > 2
+
+
+def test_rows_keep_settings_but_no_place(tmp_path: Path) -> None:
+    assert run("pittaluga-collapse", tmp_path, "--only", "per-location") == 0
+    path = tmp_path / "reproduction" / "pittaluga-collapse-tiny.parquet"
+    metadata = pq.read_schema(path).metadata[b"settings"]
+    settings = json.loads(metadata)
+    assert settings["per-location"]["protector"]["normalisation"] == "per_location"
+    assert str(tmp_path).encode() not in path.read_bytes()
+    rows = pd.read_parquet(path)
+    assert rows["collapsed"].isin([0.0, 1.0]).all()
+    assert rows["made/machine"].notna().all()
+
+
+def test_a_failure_is_told_and_costs_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment = load_experiment("pittaluga-collapse", "tiny")
+    work = tmp_path / "reproduction"
+    (broken,) = (one for one in experiment.encoders if one.name == "batch")
+    checkpoint = encoder_folder(broken, 0, work).path / "training.checkpoint"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"no checkpoint")
+    assert run("pittaluga-collapse", tmp_path, "--only", "batch", "per-location") == 1
+    assert "failed: batch (seed 0): " in capsys.readouterr().err
+    assert list(table(tmp_path, "pittaluga-collapse")["encoder"]) == ["per-location"]
+    checkpoint.unlink()
+    assert run("pittaluga-collapse", tmp_path, "--only", "batch", "per-location") == 0
+    assert list(table(tmp_path, "pittaluga-collapse")["encoder"]) == ["batch", "per-location"]
+
+
+def test_bad_input_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("xiao-table1", tmp_path, "--only", "defended", "data.num_images=40") == 2
+    assert "batch_size" in capsys.readouterr().err
+    assert run("xiao-table1", tmp_path, "--only", "nobody") == 2
+    assert "known: undefended" in capsys.readouterr().err
+    assert run("xiao-table1", tmp_path, "--processes", "0") == 2
+    assert not (tmp_path / "reproduction").exists()
+
+
+def test_it_runs_without_ray_and_mlflow(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "for name in ('ray', 'optuna', 'mlflow'): sys.modules[name] = None\n"
+        "from trainables.__main__ import main\n"
+        f"sys.exit(main(['pittaluga-collapse', '--results', {str(tmp_path)!r}, '--dry-run']))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "per-location (seed 0): to do" in ended.stdout

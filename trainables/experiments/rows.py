@@ -1,0 +1,109 @@
+"""An experiment's results as one table: a row per encoder and seed, and one per attack on it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trainables.attackers.in_loop import IN_LOOP_NAMES
+from trainables.experiments.config import CONSTANT, Experiment, PlannedEncoder
+from trainables.experiments.store import EncoderFolder, encoder_folder
+
+Row = dict[str, Any]
+LEADING = ("recipe", "size", "encoder", "seed", "role", "attacker", "kind", "status", "saturated")
+"""Columns that every table begins with. `role` is empty where a row is of the encoder itself."""
+NOT_KEPT = ("train/", "train_step", "curve", "done", "progress", "made")
+"""What of a result is no figure of its own."""
+
+
+def rows(experiment: Experiment, work: Path) -> list[Row]:
+    """Every result there is, in the order of the recipe.
+
+    Encoders and attacks that are still missing have no row.
+    """
+    found: list[Row] = []
+    for seed in range(experiment.seeds):
+        for encoder in experiment.encoders:
+            folder = encoder_folder(encoder, seed, work)
+            first = {"recipe": experiment.name, "size": experiment.size, "encoder": encoder.name}
+            found += [{**first, "seed": seed, **row} for row in _rows_of(folder)]
+    return found
+
+
+def write_rows(found: Sequence[Row], settings: Mapping[str, Any], path: Path) -> None:
+    """Writes rows as Parquet, whole or not at all.
+
+    Args:
+        found: The rows; a column that a row lacks is null there.
+        settings: All settings of every encoder, kept in the file as `settings` (JSON).
+        path: Where to.
+    """
+    names = dict.fromkeys([*LEADING, *(name for row in found for name in row)])
+    columns = {name: [row.get(name) for row in found] for name in names}
+    table = pa.table(columns).replace_schema_metadata({"settings": json.dumps(settings)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    pq.write_table(table, temporary, compression="zstd")
+    temporary.replace(path)
+
+
+def describe(encoder: PlannedEncoder) -> dict[str, Any]:
+    """All settings of an encoder but where its files lie."""
+    return {
+        "data": encoder.data.model_dump(mode="json", exclude={"root", "extra_public"}),
+        "extra_public": encoder.data.extra_public is not None,
+        "model": encoder.model.model_dump(mode="json", exclude={"perceptual_weights"}),
+        "protector": {"name": CONSTANT}
+        if encoder.protector is None
+        else encoder.protector.model_dump(mode="json"),
+        "attack": encoder.attack.model_dump(mode="json", exclude={"identity_weights"}),
+        "attackers": dict(encoder.attackers),
+        "precision": encoder.precision,
+    }
+
+
+def _rows_of(folder: EncoderFolder) -> list[Row]:
+    found = []
+    training, codes = folder.training, folder.codes
+    if training is not None:
+        figures = {f"codes/{name}": value for name, value in codes.items()}
+        made = _made(training)
+        own = {**_figures(training), "collapsed": float(training["status"] == "collapsed")}
+        # A table asks for what it calls `smile`, whatever attribute that is in this size.
+        own |= {
+            f"{figure}/${task}": own[f"{figure}/{attribute}"]
+            for figure in ("utility/mcc", "utility/balanced_accuracy")
+            for task, attribute in folder.encoder.tasks.items()
+            if f"{figure}/{attribute}" in own
+        }
+        found.append({"role": "", **own, **figures, **made})
+    elif codes:
+        found.append(
+            {"role": "", "status": "finished"} | {f"codes/{k}": v for k, v in codes.items()}
+        )
+    attacks = {str(entry["attacker"]): entry for entry in folder.attacks}
+    roles = {name: name for name in IN_LOOP_NAMES if name in attacks}
+    for role, attacker in {**roles, **folder.encoder.attackers, **folder.encoder.probes}.items():
+        if attacker in attacks:
+            entry = attacks[attacker]
+            metrics = dict(entry["metrics"])
+            found.append({"role": role, **_figures(entry), **metrics, **_made(entry)})
+    return found
+
+
+def _made(result: Mapping[str, Any]) -> Row:
+    return {f"made/{name}": value for name, value in result["made"].items()}
+
+
+def _figures(result: Mapping[str, Any]) -> Row:
+    return {
+        name: value
+        for name, value in result.items()
+        if not name.startswith(NOT_KEPT)
+        and isinstance(value, int | float | str)
+        # A folder of the machine that made it is nothing to hand on.
+        and name != "reconstructions"
+    }

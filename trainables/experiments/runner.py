@@ -1,0 +1,208 @@
+"""Runs an experiment's encoders, here or wherever a pool of workers is: no Ray, no MLflow.
+
+Every result is kept as soon as it is there, in a file named after all it depends on: what was
+interrupted goes on, what two recipes share is done once, and nothing finished is done again.
+"""
+
+import functools
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainables.experiments.config import Experiment, PlannedEncoder
+from trainables.experiments.preparation import prepare
+from trainables.experiments.store import EncoderFolder, encoder_folder
+
+ATTACK_SEED = 1000
+"""What is added to an encoder's seed for its attackers': they must not draw what it drew."""
+SAVE_SECONDS = 60.0
+"""Time between the checkpoints of a trial."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """An encoder with one of its seeds: what one process does at a time."""
+
+    encoder: PlannedEncoder
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """As a user knows it."""
+        return f"{self.encoder.name} (seed {self.seed})"
+
+
+@dataclass(frozen=True)
+class Place:
+    """What computes.
+
+    Attributes:
+        pool: Makes the pool that runs units.
+        device: `cpu` or `cuda`.
+        threads: Threads of each unit.
+    """
+
+    pool: Callable[[], Executor]
+    device: str
+    threads: int
+
+    @classmethod
+    def here(cls, processes: int, device: str) -> "Place":
+        """This machine: so many processes, which share its cores."""
+        spawn = multiprocessing.get_context("spawn")
+        threads = max(1, len(os.sched_getaffinity(0)) // processes)
+        return cls(lambda: ProcessPoolExecutor(processes, mp_context=spawn), device, threads)
+
+
+def units(experiment: Experiment, only: Sequence[str] = ()) -> list[Unit]:
+    """What there is to do, every encoder's first seed before any second."""
+    return [
+        Unit(encoder, seed)
+        for seed in range(experiment.seeds)
+        for encoder in experiment.encoders
+        if not only or encoder.name in only
+    ]
+
+
+def is_done(unit: Unit, work: Path) -> bool:
+    """Whether nothing of a unit is missing."""
+    folder = encoder_folder(unit.encoder, unit.seed, work)
+    return not folder.untrained and not folder.missing
+
+
+def run_units(
+    wanted: Sequence[Unit],
+    work: Path,
+    place: Place,
+    say: Callable[[str], None],
+    finished: Callable[[], None] = lambda: None,
+) -> list[str]:
+    """Trains and attacks what is missing.
+
+    Args:
+        wanted: What to do, in this order.
+        work: Folder that keeps the results; one for all recipes.
+        place: What computes.
+        say: Is told how far it is.
+        finished: Is called after each unit.
+
+    Returns:
+        What failed, one line each. The rest was done all the same.
+    """
+    missing = [unit for unit in wanted if not is_done(unit, work)]
+    if len(missing) < len(wanted):
+        say(f"{len(wanted) - len(missing)} of {len(wanted)} were done before")
+    prepare([unit.encoder for unit in missing], work / "cache", place.device, say)
+    failures: list[str] = []
+    start = time.monotonic()
+    run = functools.partial(run_unit, work=work, device=place.device, threads=place.threads)
+    with place.pool() as pool:
+        running = {pool.submit(run, unit): unit for unit in missing}
+        try:
+            for done, future in enumerate(as_completed(running), 1):
+                unit, error = running[future], future.exception()
+                if isinstance(error, BrokenProcessPool):
+                    raise error
+                if error is not None:
+                    failures.append(f"{unit.label}: {type(error).__name__}: {error}")
+                left = (time.monotonic() - start) / done * (len(missing) - done)
+                state = "failed" if error is not None else future.result()
+                say(f"{done}/{len(missing)} {unit.label}: {state}; about {_duration(left)} left")
+                finished()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return failures
+
+
+def run_unit(unit: Unit, work: Path, device: str, threads: int) -> str:
+    """Trains one encoder and attacks it, as far as that is missing; says how it ended."""
+    import torch
+
+    torch.set_num_threads(threads)
+    folder = encoder_folder(unit.encoder, unit.seed, work)
+    if folder.untrained:
+        folder.keep_training(_train(unit, folder, work, device))
+    probes = unit.encoder.probes.values()
+    while missing := folder.missing:
+        # Who probes has other private attributes: no trial has both.
+        alike = [name for name in missing if (name in probes) == (missing[0] in probes)]
+        group = alike[: unit.encoder.attack.group]
+        folder.keep_attacks(_attack(unit, folder, group, work, device))
+    return folder.summary()
+
+
+def _train(unit: Unit, folder: EncoderFolder, work: Path, device: str) -> dict[str, Any]:
+    from trainables.protect import ProtectTrial
+
+    encoder = unit.encoder
+    assert encoder.protector is not None
+    config = {
+        **_common(encoder, work, device),
+        "protector": encoder.protector.model_dump(mode="json"),
+        "seed": unit.seed,
+        "output": str(folder.path),
+    }
+    return _finish(ProtectTrial(config), folder.path / "training.checkpoint")
+
+
+def _attack(
+    unit: Unit, folder: EncoderFolder, group: Sequence[str], work: Path, device: str
+) -> dict[str, Any]:
+    from trainables.attack import AttackTrial
+    from trainables.attackers.suite import named_attacker
+
+    encoder = unit.encoder
+    probing = group[0] in encoder.probes.values()
+    first = not probing and not folder.attacks
+    data = {"data": encoder.probed.model_dump(mode="json")} if encoder.probed and probing else {}
+    config = {
+        **_common(encoder, work, device),
+        **data,
+        "encoder": folder.reference,
+        "attackers": [named_attacker(name).model_dump(mode="json") for name in group],
+        "attack": encoder.attack.model_dump(mode="json"),
+        "seed": ATTACK_SEED + unit.seed,
+        "output": str(folder.path / "pictures"),
+        "in_loop": first and encoder.protector is not None,
+        "people": first and encoder.people,
+    }
+    checkpoint = folder.path / f"{'+'.join(group)}.checkpoint"
+    return _finish(AttackTrial(config), checkpoint)
+
+
+def _common(encoder: PlannedEncoder, work: Path, device: str) -> dict[str, Any]:
+    return {
+        "data": encoder.data.model_dump(mode="json"),
+        "model": encoder.model.model_dump(mode="json"),
+        "precision": encoder.precision,
+        "cache": str(work / "cache"),
+        "device": device,
+    }
+
+
+def _finish(trial: Any, checkpoint: Path) -> dict[str, Any]:
+    """Steps a trial to its end, from where it was left; the last report.
+
+    A trial that was interrupted goes on from its checkpoint with the numbers it would have had.
+    """
+    if checkpoint.exists():
+        trial.load(checkpoint)
+    saved = time.monotonic()
+    while not (report := trial.step())["done"]:
+        if time.monotonic() - saved > SAVE_SECONDS:
+            trial.save(checkpoint)
+            saved = time.monotonic()
+    checkpoint.unlink(missing_ok=True)
+    return dict(report)
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{seconds / 3600:.1f} h"
