@@ -32,8 +32,8 @@ study: setup
 	$(BIN)/python study/run.py quickstart --resume
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow and not ray" -n auto --maxprocesses 4 --dist loadfile
-	$(BIN)/python -m pytest -m "slow or ray"
+	$(BIN)/python -m pytest -m "not ray" -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -m "ray"
 
 check: setup
 	$(BIN)/ruff check .

@@ -1,0 +1,93 @@
+"""The page of the papers' experiments is what the kept rows say; other pages and rows."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis.__main__ import main
+from analysis.load import AnalysisError
+from analysis.reproduction import blocks, fill
+from analysis.rows import read_rows
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE, ROWS = ROOT / "docs" / "reproduction.md", ROOT / "docs" / "reproduction"
+COLUMNS = {
+    "recipe": "deepobfuscator-table3", "size": "small", "attacker": "decoder_ms_ssim",
+    "kind": "reconstruction", "status": "finished", "saturated": True, "steps": 100,
+    "seconds": 1800.0, "made/machine": "a machine", "made/code": "0123456789",
+}  # fmt: skip
+
+
+def keep(folder: Path, rows: list[dict[str, object]], name: str = "deepobfuscator-table3") -> Path:
+    path = folder / f"{name}-small.parquet"
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pa.Table.from_pandas(pd.DataFrame(rows))
+    pq.write_table(table.replace_schema_metadata({"settings": "{}"}), path)
+    return path
+
+
+def attacks(
+    encoder: str, role: str, values: list[float], **more: object
+) -> list[dict[str, object]]:
+    return [
+        {**COLUMNS, "encoder": encoder, "seed": seed, "role": role, "ms_ssim": value, **more}
+        for seed, value in enumerate(values)
+    ]
+
+
+def test_the_page_is_what_the_kept_rows_say() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert fill(page, blocks(read_rows(ROWS, "small"))) == page, (
+        "python -m analysis claims docs/reproduction --into docs/reproduction.md"
+    )
+
+
+def test_kept_rows_hold_numbers_and_no_place_of_a_machine() -> None:
+    for path in ROWS.glob("*.parquet"):
+        content = path.read_bytes()
+        for place in (b"/work/", b"/home/", b"/tmp/", b"/root/"):
+            assert place not in content
+    table = read_rows(ROWS, "small").table
+    assert (table["size"] == "small").all()
+
+
+def test_a_table_shows_ours_beside_the_paper_s(tmp_path: Path) -> None:
+    keep(tmp_path, attacks("defended", "mirror", [0.1, 0.2, 0.3]))
+    found = blocks(read_rows(tmp_path, "small"))["deepobfuscator-table3"]
+    # Mean 0.2, deviation 0.1, half 4.303 * 0.1 / sqrt(3) = 0.248.
+    assert "| mirror | 0.3175 | 0.200 (-0.048 to 0.448) |  |  |" in found
+    keep(tmp_path, attacks("defended", "mirror", [0.2, 0.2], saturated=False))
+    found = blocks(read_rows(tmp_path, "small"))["deepobfuscator-table3"]
+    assert "| mirror | 0.3175 | ≥ 0.200 (0.200 to 0.200) |" in found
+
+
+def test_what_was_run_is_told(tmp_path: Path) -> None:
+    keep(tmp_path, attacks("defended", "mirror", [0.1, 0.2]))
+    found = blocks(read_rows(tmp_path, "small"))["runs"]
+    # Two attacks of half an hour each.
+    assert "| `deepobfuscator-table3` | 1 × 2 | 2 | 1.0 | 0 | a machine | 0123456 |" in found
+
+
+def test_a_place_without_rows_is_told() -> None:
+    page = "<!-- begin verdicts -->\nold\n<!-- end verdicts -->\n"
+    assert fill(page, {"verdicts": "new"}) == page.replace("old", "new")
+    with pytest.raises(AnalysisError, match="xiao-table9"):
+        fill("<!-- begin xiao-table9 -->\n<!-- end xiao-table9 -->", {"verdicts": "new"})
+
+
+@pytest.mark.parametrize("broken", ["nothing", "no parquet", "other columns", "twice"])
+def test_rows_that_are_none_are_refused(
+    tmp_path: Path, broken: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "xiao-table1-small.parquet"
+    if broken == "no parquet":
+        path.write_bytes(b"PAR1 or not")
+    elif broken == "other columns":
+        pq.write_table(pa.table({"recipe": ["a"]}), path)
+    elif broken == "twice":
+        keep(tmp_path, attacks("defended", "mirror", [0.1]) * 2)
+    assert main(["claims", str(tmp_path)]) == 2
+    assert "error: " in capsys.readouterr().err
