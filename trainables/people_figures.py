@@ -7,6 +7,7 @@ import torch
 
 from trainables import people
 from trainables.encodings import Encodings
+from trainables.quiz import quiz_scores
 from trainables.scores import Scores
 
 MAX_VALUES = 1 << 26
@@ -47,10 +48,15 @@ def answer_figures(scores: Scores, encodings: Encodings) -> dict[str, float]:
 
     Returns:
         `worst_decile` and `worst_decile_people`, the score of the tenth of images and of people
-        that leak most, where an image has a score; `rank1` and what else `people.reidentify` gives,
-        where the answers are features of Φ and there are two people with two images.
+        that leak most, where an image has a score; and where the answers are features of Φ, what
+        `quiz_scores` gives and, with two people with two images, `rank1` and what else
+        `people.reidentify` gives.
     """
-    return {**_worst(scores, encodings), **_found_again(scores, encodings)}
+    return {
+        **_worst(scores, encodings),
+        **_found_again(scores, encodings),
+        **_quizzed(scores, encodings),
+    }
 
 
 def _worst(scores: Scores, encodings: Encodings) -> dict[str, float]:
@@ -72,3 +78,10 @@ def _found_again(scores: Scores, encodings: Encodings) -> dict[str, float]:
     if len(people.gallery_and_probes(who)[0]) < 2:
         return {}
     return people.reidentify(scores.features, known[:count].cpu(), who)
+
+
+def _quizzed(scores: Scores, encodings: Encodings) -> dict[str, float]:
+    known = encodings.features("test")
+    if scores.features is None or known is None:
+        return {}
+    return quiz_scores(scores.features, known.cpu(), encodings.people("test"))

@@ -59,13 +59,15 @@ def test_people_are_found_by_answers_that_are_their_faces(dataset):
     encodings = with_faces(dataset)
     faces = encodings.features("test")
     found = answer_figures(Scores(1.0, {}, features=faces), encodings)
-    assert found["rank1"] == 1
+    assert found["rank1"] == found["quiz_accuracy"] == 1
     # The same answer for everybody is every person's as much as anyone's.
     same = answer_figures(Scores(1.0, {}, features=torch.ones_like(faces)), encodings)
     assert same["rank1"] == pytest.approx(same["chance_rank1"])
+    assert same["quiz_accuracy"] == 0.25
     # An attacker that answers for the first images is asked for those alone.
     first = answer_figures(Scores(1.0, {}, features=faces[:40]), encodings)
     assert 0 < first["num_probes"] < found["num_probes"]
+    assert 0 < first["num_quiz_images"] < found["num_quiz_images"]
 
 
 def test_people_are_not_looked_for_without_features(dataset):
