@@ -114,9 +114,9 @@ def _quiz(words: Sequence[str]) -> int:
     parser = _parser(
         f"python -m analysis {QUIZ}",
         "DeepObfuscator's human study: a page of questions, each one reconstruction and four "
-        "faces, one of which it was made from. Answers stay in the browser until they are saved "
-        "as a file; --score compares such files with chance. The page shows the study's images: "
-        "treat it as you treat the data.",
+        "faces, one of the person it was made from. Answers stay in the browser until they are "
+        "saved as a file; --score compares such files with chance. The page shows the study's "
+        "images: treat it as you treat the data.",
         "results folder; the page is written to DIR/STUDY/quiz/ (default: results)",
     )
     parser.add_argument("study", metavar="STUDY", help="name of the study")
@@ -151,12 +151,15 @@ def _quiz(words: Sequence[str]) -> int:
         )
         same = sum(right == own for right, own in zip(key["right"], key["machine"], strict=True))
         print(f"a machine that compares pixels: {same} of {len(key['right'])}")
+        if "right_face" in key:
+            print(f"the right face was {key['right_face']}")
         return 0
     quiz = make_quiz(
         load_study(options.study, uri), options.questions, options.encoder, options.seed
     )
     page, key_path = write_quiz(quiz, folder)
     print(f"{len(quiz.questions)} questions: encoder {quiz.encoder}, rebuilt by {quiz.attacker}")
+    print(f"the right face is {quiz.right_face}")
     print(f"wrote {page}")
     print(f"wrote {key_path}, which holds the right answers: keep it apart")
     return 0

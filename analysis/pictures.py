@@ -23,6 +23,8 @@ from analysis.tables import (
     measured,
 )
 
+OTHERS, PEOPLE = "others.png", "people.json"
+"""Beside an encoder's strips, for the quiz: another image of each person shown, and who is who."""
 PICTURE_WIDTH = 8.0
 """Inches: at 100 pixels per inch a page is 800 pixels wide and 9 points are 12 pixels."""
 
@@ -42,6 +44,7 @@ def encoder_strips(tables: StudyTables, run_id: str) -> list[tuple[str, Path]]:
     """
     names = [name for name in tables.artifact_names(run_id) if name.lower().endswith(".png")]
     stems = {Path(name).stem: name for name in names}  # of equal names in folders, the last
+    stems.pop(Path(OTHERS).stem, None)
     ready_made = stems.pop("reconstructions", None)
     originals = stems.pop("originals", None)
     if originals and stems:

@@ -1,8 +1,9 @@
 """DeepObfuscator's human study: can people tell whose reconstruction they see?
 
-One reconstruction, four faces, one of which it was made from; the paper's participants were right
-in 28% of such questions (section 4.2, "Human Perceptual Study"), a guess in 25%. A study keeps a
-few test images and what each attacker made of them; the questions are made of these.
+One reconstruction, four faces, one of the person it was made from; the paper's participants were
+right in 28% of such questions (section 4.2, "Human Perceptual Study"), a guess in 25%. A study
+keeps a few test images, what each attacker made of them, and another image of the same persons
+where there is one; the questions are made of these.
 """
 
 import hashlib
@@ -19,13 +20,14 @@ from scipy import stats
 
 from analysis.drawing import read_image
 from analysis.load import AnalysisError, StudyTables
-from analysis.pictures import compared_encoders, worst_rebuilt
+from analysis.pictures import OTHERS, PEOPLE, compared_encoders, worst_rebuilt
 from analysis.records import encoder_labels, image_ratio
 
 CHOICES = 4
 """Faces per question."""
 CHANCE = 1 / CHOICES
 LEVEL = 0.95
+RIGHT_FACE = ("the very image that was rebuilt", "another image of the same person")
 SIDE = 160
 """Pixels of an image on the page, at least: small ones are enlarged without smoothing."""
 
@@ -37,7 +39,7 @@ class Question:
     Attributes:
         rebuilt: What the attacker made, [H, W, 3] bytes.
         options: CHOICES images, in the order in which they are shown.
-        right: Which of them it was made from, from 0.
+        right: Which of them is of the person it was made from, from 0.
         guess: Which of them a machine takes that compares pixels (least mean squared error).
     """
 
@@ -56,12 +58,20 @@ class Quiz:
         encoder: Label of the encoder.
         attacker: Who rebuilt the images.
         questions: In the order in which they are asked.
+        other_image: Whether the right faces are other images of the persons; else they are the
+            very images that were rebuilt, which is easier.
     """
 
     study: str
     encoder: str
     attacker: str
     questions: tuple[Question, ...]
+    other_image: bool = False
+
+    @property
+    def right_face(self) -> str:
+        """What the right one of the four faces is, in words."""
+        return RIGHT_FACE[self.other_image]
 
     @property
     def identity(self) -> str:
@@ -78,6 +88,7 @@ class Quiz:
             "quiz": self.identity, "study": self.study, "encoder": self.encoder,
             "attacker": self.attacker, "right": [question.right for question in self.questions],
             "machine": [question.guess for question in self.questions],
+            "right_face": self.right_face,
         }  # fmt: skip
 
 
@@ -114,26 +125,61 @@ def make_quiz(
             "no attacker rebuilt images"
         )
     attacker, originals, rebuilt = found
-    faces, made = (_tiles(read_image(path), tables) for path in (originals, rebuilt))
-    if len(faces) < CHOICES or len(faces) != len(made):
+    shown, made = (_tiles(read_image(path), tables) for path in (originals, rebuilt))
+    faces, other_image = _faces(tables, row["run_id"], shown)
+    if len(faces) < CHOICES or len(shown) != len(made):
         raise AnalysisError(
-            f"encoder {label} has {len(faces)} pictures: a question takes {CHOICES}; keep more "
-            "with report.reconstructions"
+            f"encoder {label} has {len(made)} pictures, of {len(faces)} people: a question takes "
+            f"{CHOICES}; keep more with report.reconstructions"
         )
     generator = np.random.default_rng(seed)
     questions = []
-    for number in generator.permutation(len(faces))[:num_questions]:
-        others = [place for place in range(len(faces)) if place != number]
-        shown = [int(number), *generator.choice(others, CHOICES - 1, replace=False).tolist()]
+    for number in generator.permutation(list(faces))[:num_questions]:
+        others = [place for place in faces if place != number]
+        asked = [int(number), *generator.choice(others, CHOICES - 1, replace=False).tolist()]
         order = generator.permutation(CHOICES)
-        options = tuple(faces[shown[place]] for place in order)
+        options = tuple(faces[asked[place]] for place in order)
         questions.append(
             Question(
                 made[number], options, int(np.flatnonzero(order == 0)[0]),
                 _nearest(made[number], options),
             )
         )  # fmt: skip
-    return Quiz(tables.name, label, attacker, tuple(questions))
+    return Quiz(tables.name, label, attacker, tuple(questions), other_image)
+
+
+def _faces(
+    tables: StudyTables, run_id: str, shown: list[NDArray[np.uint8]]
+) -> tuple[dict[int, NDArray[np.uint8]], bool]:
+    """One face of each person: those to choose from, and whether they are other images of them.
+
+    All are of one kind: were only the right one another image, it could be told by that.
+
+    Args:
+        tables: The study.
+        run_id: Of the encoder's run.
+        shown: The images that were rebuilt.
+
+    Returns:
+        Place of the image that was rebuilt → face. Other images, if there are enough for a
+        question; else the images themselves. A study that does not say who is on them has a person
+        on each.
+    """
+    path, strip = (tables.artifact(run_id, name) for name in (PEOPLE, OTHERS))
+    if path is None:
+        return dict(enumerate(shown)), False
+    content = read_json_file(path)
+    people: Any = content.get("people")
+    has_other: Any = content.get("others")
+    others = shown if strip is None else _tiles(read_image(strip), tables)
+    if not all(isinstance(part, list) and len(part) == len(shown)
+               for part in (people, has_other, others)):  # fmt: skip
+        raise AnalysisError(f"{PEOPLE}, {OTHERS}: they do not fit the {len(shown)} images kept")
+    first = [place for place, person in enumerate(people) if person not in people[:place]]
+    known = {place: others[place] for place in first if strip is not None and has_other[place]}
+    if len(known) >= CHOICES:
+        return known, True
+    return {place: shown[place] for place in first}, False
 
 
 def _tiles(strip: NDArray[np.uint8], tables: StudyTables) -> list[NDArray[np.uint8]]:

@@ -19,6 +19,7 @@ def write_quiz(quiz: Quiz, folder: Path) -> tuple[Path, Path]:
         "quiz.html",
         ("quiz.js",),
         identity=quiz.identity,
+        other_image=quiz.other_image,
         questions=[
             (_uri(question.rebuilt), [_uri(option) for option in question.options])
             for question in quiz.questions

@@ -32,6 +32,7 @@ from study.since import Since
 from study.tracking import Key, Runs
 from study.verification import Verdict
 from trainables.attackers.in_loop import IN_LOOP_NAMES
+from trainables.pictures import OTHERS, PEOPLE
 
 REFERENCE_ROLES = {"constant": "floor", "identity": "ceiling"}
 STUDY: Key = ("study", "", "", "")
@@ -338,7 +339,8 @@ class Journal:
         # Loaded while trials run: what draws takes seconds.
         from analysis.figures import reconstruction_grid, render
 
-        for _, path in rows:
+        beside = [folder / name for name in (OTHERS, PEOPLE)]  # what the quiz is made of
+        for path in (*(path for _, path in rows), *filter(Path.is_file, beside)):
             self._runs.file(run, path)
         with tempfile.TemporaryDirectory() as temporary:
             grid = Path(temporary) / "reconstructions.png"

@@ -31,7 +31,7 @@ from trainables.identity import attacker_rows, build_identity, face_features
 from trainables.nets.config import ModelConfig
 from trainables.nets.perceptual import build_perceptual
 from trainables.people_figures import answer_figures, code_figures
-from trainables.pictures import NUM_PICTURES, save_strip
+from trainables.pictures import NUM_PICTURES, keep_pictures
 from trainables.precision import Precision, computed_in
 from trainables.protect import trial_dataset
 from trainables.saturation import SaturationConfig, SaturationMonitor
@@ -202,7 +202,7 @@ class AttackTrial:
             )
         strip = None
         if isinstance(attacker, Reconstructor):
-            strip = self._save_strip(attacker.config.name, attacker.reconstruct)
+            strip = self._pictures(attacker.config.name, attacker.reconstruct)
         elapsed = time.perf_counter() - start
         self.seconds += elapsed
         self.results.append(
@@ -267,7 +267,7 @@ class AttackTrial:
             start = time.perf_counter()
             own = work()
             rebuild = own.reconstruct
-            strip = None if rebuild is None else self._save_strip(own.name, rebuild)
+            strip = None if rebuild is None else self._pictures(own.name, rebuild)
             results.append(
                 self._result(
                     own.name,
@@ -286,15 +286,9 @@ class AttackTrial:
             )
         return results
 
-    def _save_strip(self, name: str, reconstruct: Callable[[Tensor], Tensor]) -> str | None:
+    def _pictures(self, name: str, reconstruct: Callable[[Tensor], Tensor]) -> str | None:
         count = int(self.config.get("pictures", NUM_PICTURES))
-        if not count:
-            return None
-        batch = next(iter(self.encodings.split_batches("test")))
-        save_strip(batch.images[:count], self.output / "originals.png")
-        path = self.output / f"{name}.png"
-        save_strip(reconstruct(batch.codes[:count]), path)
-        return str(path)
+        return keep_pictures(self.encodings, count, name, reconstruct, self.output)
 
     def save(self, path: Path) -> None:
         """Writes all state of the trial to one file."""

@@ -11,7 +11,15 @@ from PIL import Image
 
 from analysis.__main__ import main
 from analysis.load import AnalysisError, load_study
+from analysis.pictures import encoder_strips
 from analysis.quiz import make_quiz, score
+
+SHADES = np.arange(8, dtype=np.uint8) * 20 + 60
+
+
+def keep(study: Any, run: str, name: str, shades: Any) -> None:
+    strip = np.repeat(np.repeat(np.asarray(shades), 32)[None, :, None], 32, 0).repeat(3, 2)
+    study.client.log_image(run, Image.fromarray(strip.astype(np.uint8)), f"{name}.png")
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +33,9 @@ def study(tracking_uri: str) -> Any:
     seen = add_attacked(made, "d", 0.9, {"decoder": 0.2}, params=weights)
     blind = add_attacked(made, "blind", 0.5, {"decoder": 0.1}, params=weights)
     add_attacked(made, "bare", 0.4, {"decoder": 0.3}, params=weights)
-    shades = np.arange(8, dtype=np.uint8) * 20 + 60
-    for run, rebuilt in ((seen, shades - 5), (blind, shades * 0)):
-        for name, own in (("originals", shades), ("decoder", rebuilt)):
-            strip = np.repeat(np.repeat(own, 32)[None, :, None], 32, 0).repeat(3, 2)
-            made.client.log_image(run, Image.fromarray(strip.astype(np.uint8)), f"{name}.png")
+    for run, rebuilt in ((seen, SHADES - 5), (blind, SHADES * 0)):
+        keep(made, run, "originals", SHADES)
+        keep(made, run, "decoder", rebuilt)
     return made
 
 
@@ -91,6 +97,83 @@ def test_the_page_holds_no_answers_and_asks_nobody(study: Any, tmp_path: Path, c
     said = capsys.readouterr().out
     assert "8 of 12 right: 67%" in said
     assert "a machine that compares pixels: 6 of 6" in said
+
+
+def with_people(make_study: Any, name: str, people: list[int], others: list[bool]) -> Any:
+    """A study like the one above that knows who is shown; other images are darker by 3."""
+    from tests.analysis.conftest import add_attacked
+
+    made = make_study(name)
+    run = add_attacked(made, "d", 0.9, {"decoder": 0.2}, params={"lambda1": 1.0})
+    keep(made, run, "originals", SHADES)
+    keep(made, run, "decoder", SHADES - 5)
+    if any(others):
+        keep(made, run, "others", np.where(np.resize(others, 8), SHADES - 3, 0))
+    made.client.log_dict(run, {"people": people, "others": others}, "people.json")
+    return load_study(name, made.uri)
+
+
+def test_the_right_face_is_another_image_of_the_person_where_there_is_one(make_study: Any) -> None:
+    # Place 3 is the person of place 1 again; places 2 and 6 have no other image.
+    others = [True, True, False, True, True, True, False, True]
+    tables = with_people(make_study, "quiz-others", [0, 1, 2, 1, 3, 4, 5, 6], others)
+    quiz = make_quiz(tables, 8)
+    assert (quiz.other_image, quiz.right_face) == (True, "another image of the same person")
+    assert quiz.key()["right_face"] == "another image of the same person"
+    asked = {shade(question.rebuilt) + 5 for question in quiz.questions}
+    assert asked == {int(SHADES[place]) for place in (0, 1, 4, 5, 7)}, "each person once"
+    for question in quiz.questions:
+        shades = {shade(option) + 3 for option in question.options}
+        assert len(shades) == 4
+        assert shades <= asked, "all four are other images"
+        assert shade(question.options[question.right]) == shade(question.rebuilt) + 2
+    assert make_quiz(tables, 8).identity == quiz.identity
+
+
+@pytest.mark.parametrize("others", [[False] * 8, [True] * 3 + [False] * 5])
+def test_with_too_few_other_images_it_is_the_one_that_was_rebuilt(
+    make_study: Any, others: list[bool]
+) -> None:
+    name = f"quiz-same-{sum(others)}"
+    quiz = make_quiz(with_people(make_study, name, [0, 1, 2, 1, 3, 4, 5, 6], others), 8)
+    assert (quiz.other_image, quiz.right_face) == (False, "the very image that was rebuilt")
+    assert len(quiz.questions) == 7, "the person who is shown twice is asked about once"
+    for question in quiz.questions:
+        assert shade(question.options[question.right]) == shade(question.rebuilt) + 5
+        assert int(SHADES[3]) not in {shade(option) for option in question.options}
+
+
+def test_pictures_of_too_few_people_make_no_question(make_study: Any) -> None:
+    tables = with_people(make_study, "quiz-few", [0, 1, 2, 1, 0, 0, 2, 1], [True] * 8)
+    with pytest.raises(AnalysisError, match="has 8 pictures, of 3 people: a question takes 4"):
+        make_quiz(tables)
+
+
+def test_people_of_other_pictures_are_refused(make_study: Any) -> None:
+    tables = with_people(make_study, "quiz-misfit", [0, 1, 2], [True] * 3)
+    with pytest.raises(AnalysisError, match=r"people\.json, others\.png: they do not fit the 8"):
+        make_quiz(tables)
+
+
+def test_other_images_are_no_attackers_strip(make_study: Any) -> None:
+    tables = with_people(make_study, "quiz-strips", [*range(8)], [True] * 8)
+    (run,) = tables.encoders["run_id"]
+    assert [label for label, _ in encoder_strips(tables, run)] == ["original", "decoder"]
+
+
+def test_the_page_says_which_image_the_right_face_is(
+    study: Any, make_study: Any, tmp_path: Path, capsys: Any
+) -> None:
+    with_people(make_study, "quiz-said", [*range(8)], [True] * 8)
+    place = ["--results", str(tmp_path), "--tracking-uri", study.uri]
+    for name, said, told in (
+        ("quiz-said", "another picture of the same person", "another image of the same person"),
+        ("quiz", "the one it was made from", "the very image that was rebuilt"),
+    ):
+        assert main(["quiz", name, *place]) == 0
+        assert f"the right face is {told}" in capsys.readouterr().out
+        page = (tmp_path / name / "quiz" / "quiz.html").read_text(encoding="utf-8")
+        assert f"One of the four faces below it is {said}" in page
 
 
 KEY = {"quiz": "q", "right": [0, 1, 2, 3], "machine": [0, 0, 0, 0]}

@@ -41,9 +41,10 @@ class Told:
             self.search.on_trial_result(trial_id, result)
         if config["kind"] == "attack":
             folder = Path(config["trial"]["output"])
-            for name in ("originals", "decoder", "in_loop"):
+            for name in ("originals", "others", "decoder", "in_loop"):
                 folder.mkdir(parents=True, exist_ok=True)
                 Image.new("RGB", (64, 16), "teal").save(folder / f"{name}.png")
+            write_json({"people": [0, 1, 2, 3], "others": [True] * 4}, folder / "people.json")
         if result.get("cost/latency_ms") and trial.config["protector"].get("lambda1") == 6.0:
             result |= {"status": "diverged", "reason": "loss was nan"}
         write_json(result, self.bench.folder.trial(config["key"]))
@@ -118,6 +119,7 @@ def test_the_searched_encoders_run_holds_the_promised_names(make_bench, tmp_path
     assert [(point.step, point.value) for point in curve] == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
     names = {file.path for file in told.client.list_artifacts(run.info.run_id)}
     assert {"config.json", "reconstructions.png", "decoder.png", "originals.png"} <= names
+    assert {"others.png", "people.json"} <= names, "what the quiz is made of"
 
 
 def test_an_attack_run_holds_scores_leakage_and_curve(make_bench, tmp_path: Path) -> None:

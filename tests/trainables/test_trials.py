@@ -213,11 +213,11 @@ def test_ends_of_the_leakage_scale(cache, tmp_path):
 def test_only_as_many_pictures_are_kept_as_are_asked_for(cache, count, tmp_path):
     config = attack_config(cache, tmp_path / "kept", "identity", ["decoder"])
     results = finish(AttackTrial({**config, "pictures": count}))[-1]["results"]
-    strips = sorted(path.name for path in tmp_path.glob("kept/*.png"))
+    strips = {path.name for path in tmp_path.glob("kept/*.png")} - {"others.png"}
     if not count:
-        assert strips == []
+        assert not (tmp_path / "kept").exists()
         assert [result["reconstructions"] for result in results] == [None]
         return
-    assert strips == ["decoder.png", "originals.png"]
+    assert strips == {"decoder.png", "originals.png"}
     with Image.open(tmp_path / "kept" / "originals.png") as strip:
         assert strip.size == (count * DATA.width, DATA.height)
