@@ -18,6 +18,7 @@ MEASURES = {
     "face_similarity": "face similarity",
     "feature_similarity": "feature similarity",
     "rank1": "rank 1",
+    "quiz_accuracy": "right of four faces",
     "ssim": "SSIM",
     "worst_decile": "worst decile",
     "worst_decile_people": "worst decile of people",

@@ -28,6 +28,8 @@ class IdentityModel:
         weak: Whether it is too weak to judge faces.
         hash: Of its weights; empty if not known.
         split: Where the images of the pairs are from; empty if not known.
+        quiz_accuracy: Share of plain images from which it picks another image of the same person
+            among four faces; None if not measured.
     """
 
     model: str
@@ -38,6 +40,7 @@ class IdentityModel:
     weak: bool
     hash: str
     split: str
+    quiz_accuracy: float | None
 
 
 def read_identity(tables: StudyTables) -> IdentityModel | None:
@@ -59,6 +62,7 @@ def read_identity(tables: StudyTables) -> IdentityModel | None:
         weak=content.get("weak") is True or auc is None or auc < WEAK_AUC,
         hash=text_of(content, "hash"),
         split=text_of(content, "split"),
+        quiz_accuracy=number_of(content.get("quiz_accuracy")),
     )
 
 

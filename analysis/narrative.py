@@ -14,6 +14,7 @@ from analysis.health import health_sentence, read_health
 from analysis.kinds import IN_LOOP_KINDS, IN_LOOP_NAMES, in_loop_leakage, left_out
 from analysis.load import StudyTables
 from analysis.methods import compares_methods
+from analysis.narrative_faces import quiz_sentences
 from analysis.narrative_methods import (
     collapsed_sentence,
     dominated_sentence,
@@ -100,6 +101,7 @@ def answered(
             f"{'' if facts['labels_saturated'] else 'at least '}"
             f"{facts['labels_leakage']:.3f}, which any encoder of perfect utility gives away."
         )
+    sentences += quiz_sentences(tables)
     return sentences + white_box_sentences(tables) + gap_sentences(facts)
 
 

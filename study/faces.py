@@ -11,6 +11,7 @@ from trainables.data.dataset import Dataset
 from trainables.errors import ConfigError
 from trainables.identity import WEAK_AUC, build_identity, face_features, load_or_verify
 from trainables.people import gallery_and_probes
+from trainables.quiz import quiz_scores
 
 
 def check_people(config: StudyConfig, dataset: Dataset) -> None:
@@ -41,8 +42,9 @@ def prepare_identity(
 
     Returns:
         What is kept with the study's run: the model, its AUC, true positive rate at 1% false
-        matches and accuracy on pairs of the test split, and whether it is too weak to judge faces.
-        Empty without an identity model.
+        matches and accuracy on pairs of the test split, whether it is too weak to judge faces, and
+        how often it picks the right one of four faces from a plain image of the person, where the
+        right one is another image. Empty without an identity model.
 
     Raises:
         ConfigError: If it cannot be trained or applied on this data.
@@ -52,7 +54,7 @@ def prepare_identity(
         if model is None:
             return {}
         console.print(f"identity model {model.name}: looking at all images", highlight=False)
-        face_features(model, dataset, cache)
+        features = face_features(model, dataset, cache)
         found = load_or_verify(model, dataset, cache)
     except ValueError as error:
         raise ConfigError(f"attack.identity_model: {error}") from error
@@ -71,6 +73,11 @@ def prepare_identity(
         "num_pairs": found.num_pairs,
         "split": found.split,
     }
+    rows = dataset.rows("test")
+    faces = features.lookup(rows)
+    quiz = quiz_scores(faces, faces, dataset.store.identities[rows])
+    if quiz.get("quiz_other_image") == 1:  # the same image is told for certain
+        facts["quiz_accuracy"] = quiz["quiz_accuracy"]
     console.print(
         f"identity model {model.name}: AUC {found.auc:.3f} on {found.num_pairs} pairs of one "
         f"person and as many of two"

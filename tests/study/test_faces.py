@@ -39,6 +39,7 @@ def test_its_figures_are_found_once_and_a_weak_one_is_called_so(make_config, cac
     assert facts["model"] == "public"
     assert 0 <= facts["auc"] <= 1
     assert facts["num_pairs"] > 0
+    assert 0 <= facts["quiz_accuracy"] <= 1, "of four faces"
     assert facts["weak"] == (facts["auc"] < 0.9)
     assert ("too weak to judge faces" in output.getvalue()) == facts["weak"]
     again = prepare_identity(config, dataset, cache, Console(file=io.StringIO()))
