@@ -87,7 +87,17 @@ def find_traces(places: Places, client: Client | None) -> tuple[list[str], str |
     return traces, kept
 
 
-def check_same_data(places: Places, client: Client, data: Mapping[str, Any], resume: bool) -> None:
+def stored_data(places: Places, client: Client | None) -> dict[str, Any] | None:
+    """The data's description as the study's folder or MLflow keeps it; None where neither does."""
+    before = read_json(places.folder.root / DATA_FILE)
+    if before is None and client is not None:
+        before = _parse(study_artifact(client, places.folder.name, DATA_FILE))
+    return before
+
+
+def check_same_data(
+    places: Places, client: Client | None, data: Mapping[str, Any], resume: bool
+) -> None:
     """Refuses to go on with a study on other images or labels than it was started on.
 
     Raises:
@@ -95,9 +105,7 @@ def check_same_data(places: Places, client: Client, data: Mapping[str, Any], res
     """
     if not resume:
         return
-    before = read_json(places.folder.root / DATA_FILE)
-    if before is None:
-        before = _parse(study_artifact(client, places.folder.name, DATA_FILE))
+    before = stored_data(places, client)
     # Studies made before suites had versions have those of the first.
     version = (before or {}).get("suite_version", 1)
     if before is not None and version != data["suite_version"]:

@@ -92,24 +92,33 @@ class Confirmations:
         """
         found = []
         for name, number in self.wanted.items():
-            first = records.get(name)
-            for repeat in range(1, number + 1) if first is not None else ():
-                assert first is not None
-                job = self._jobs.repeated(first.protect, repeat)
-                if job.encoder_id not in records:
-                    record = EncoderRecord(job, "confirmation", first.point)
-                    record.confirms, record.repeat = name, repeat
-                    found.append(record)
+            if name in records:
+                asked = self.fresh(records[name], number)
+                found += [record for record in asked if record.encoder_id not in records]
         return found
+
+    def fresh(self, first: EncoderRecord, number: int) -> list[EncoderRecord]:
+        """The fresh trainings of an encoder, none of them begun."""
+        found = []
+        for repeat in range(1, number + 1):
+            job = self._jobs.repeated(first.protect, repeat)
+            record = EncoderRecord(job, "confirmation", first.point)
+            record.confirms, record.repeat = first.encoder_id, repeat
+            found.append(record)
+        return found
+
+    def chosen(self, records: Mapping[str, EncoderRecord]) -> dict[str, int]:
+        """Encoder → fresh trainings: what was asked for so far, and what would be now."""
+        wanted = self.wanted
+        for record in candidates(records.values()) if self._number else ():
+            wanted[record.encoder_id] = max(self._number, wanted.get(record.encoder_id, 0))
+        return wanted
 
     def begin(self, records: Mapping[str, EncoderRecord]) -> list[EncoderRecord]:
         """Chooses, once, what is trained again; returns what of it is not among the records yet."""
-        number, self._number = self._number, 0
-        if not number:
+        if not self._number:
             return []
-        wanted = self.wanted
-        for record in candidates(records.values()):
-            wanted[record.encoder_id] = max(number, wanted.get(record.encoder_id, 0))
+        wanted, self._number = self.chosen(records), 0
         write_json(wanted, self._folder.root / FILE)
         self._folder.mirror.push(self._folder.root / FILE)
         return self.restored(records)

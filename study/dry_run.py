@@ -8,6 +8,7 @@ from rich.table import Table
 
 from study.checks import check_inputs, find_traces, look_at_tracking
 from study.config import StudyConfig
+from study.confirmation_plan import print_confirmation
 from study.estimate import Estimate, estimate
 from study.jobs import JobFactory
 from study.launch import make_plan
@@ -27,7 +28,9 @@ PLACEHOLDER = {
 }
 
 
-def print_plan(config: StudyConfig, places: Places, console: Console, resume: bool = False) -> None:
+def print_plan(
+    config: StudyConfig, places: Places, console: Console, resume: bool = False, confirm: int = 0
+) -> None:
     """Checks what can be checked without leaving a trace, and prints the plan.
 
     Args:
@@ -35,6 +38,7 @@ def print_plan(config: StudyConfig, places: Places, console: Console, resume: bo
         places: Where its results would go.
         console: Where to print.
         resume: Whether a study that exists would be gone on with.
+        confirm: Fresh trainings that would be asked for of each encoder worth it.
 
     Raises:
         ConfigError: As the study itself would.
@@ -64,6 +68,8 @@ def print_plan(config: StudyConfig, places: Places, console: Console, resume: bo
         )  # fmt: skip
     console.print(_table(config, jobs, plan))
     console.print(_costs(estimate(config, jobs, plan), plan, places), highlight=False)
+    if confirm:
+        print_confirmation(config, places, client, confirm, plan.max_concurrent, console)
     console.print("dry run: nothing was started, nothing was written")
 
 

@@ -23,14 +23,23 @@ def settle_precision(config: StudyConfig, folder: StudyFolder, console: Console)
     """
     if config.resources.precision != "auto":
         return config
-    known = read_json(folder.precision)
-    if known is None:
+    settled = settled_precision(config, folder)
+    if settled is None:
         protectors = config.protectors.values()
         sizes = [int(getattr(one, "batch_size", 0)) for one in protectors]
-        known = {"precision": _ask_worker(config, max(sizes) or config.attack.batch_size)}
-        write_json(known, folder.precision)
-    console.print(f"resources.precision: auto is {known['precision']} here", highlight=False)
-    return dataclasses.replace(config, measured=known["precision"])
+        found = _ask_worker(config, max(sizes) or config.attack.batch_size)
+        write_json({"precision": found}, folder.precision)
+        settled = dataclasses.replace(config, measured=found)
+    console.print(f"resources.precision: auto is {settled.precision} here", highlight=False)
+    return settled
+
+
+def settled_precision(config: StudyConfig, folder: StudyFolder) -> StudyConfig | None:
+    """The configuration with the precision its first start found; None if there was none yet."""
+    if config.resources.precision != "auto":
+        return config
+    known = read_json(folder.precision)
+    return None if known is None else dataclasses.replace(config, measured=known["precision"])
 
 
 def _ask_worker(config: StudyConfig, batch_size: int) -> Precision:

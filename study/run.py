@@ -70,12 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         config = load_config(recipe, overrides)
         places = find_places(config, options.results)
-        if options.dry_run:
-            print_plan(config, places, console, options.resume)
-            return 0
-        budget = None if options.time_budget is None else parse_duration(options.time_budget)
         if options.confirm < 0:
             raise ConfigError(f"--confirm: how many fresh seeds, at least 1, got {options.confirm}")
+        if options.dry_run:
+            print_plan(config, places, console, options.resume, options.confirm)
+            return 0
+        budget = None if options.time_budget is None else parse_duration(options.time_budget)
         how = Options(options.resume, budget, options.confirm)
         return run_study(config, places, how, console)
     except ConfigError as error:
@@ -128,7 +128,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--dry-run", action="store_true",
-        help="check everything, print the configuration, the trials, time and disk; start nothing",
+        help="check everything, print the configuration, the trials, time and disk, with --confirm "
+        "also which encoders would be trained again; start nothing",
     )  # fmt: skip
     parser.add_argument(
         "--size", metavar="tiny|small|paper", default="tiny",
