@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.compare import NIGHTLY, Comparison, Difference, Side
-from analysis.drawing import LINES, STYLE, WIDE, data_uri, save_figure, single_axes
+from analysis.drawing import LINES, STYLE, WIDE, data_uri, of_split, save_figure, single_axes
 from analysis.frontier_figure import steps
 from analysis.page import write_page
-from analysis.records import corners
+from analysis.records import corners, images_per_split
 from analysis.tables import LEAKAGE, UTILITY, frontier, is_saturated, measured
 
 MARKS = ("o", "^", "D", "s", "v", "P", "X", "h")
@@ -24,6 +24,7 @@ FOLDER = "comparisons"
 
 def draw_frontiers(sides: Sequence[Side]) -> Figure:
     """Every study's encoders and staircase, one colour and one shape for each."""
+    test, names = _of_test(sides)
     with matplotlib.rc_context(STYLE):
         figure, axes = single_axes(WIDE)
         rows = [side.tables.encoders[measured(side.tables.encoders)] for side in sides]
@@ -45,11 +46,25 @@ def draw_frontiers(sides: Sequence[Side]) -> Figure:
             if len(best):
                 xs, ys = zip(*steps(corners(best), left, top), strict=True)
                 axes.plot(xs, ys, color=colour, linewidth=1.4, zorder=2)
-            axes.plot([], [], color=colour, marker=mark, markersize=5, label=side.name)
-        axes.set_xlabel("utility: mean MCC (test) →  better")
-        axes.set_ylabel("better  ←  worst leakage after saturation (test)")
+            axes.plot([], [], color=colour, marker=mark, markersize=5, label=names[number])
+        axes.set_xlabel(f"utility: mean MCC {test} →  better")
+        axes.set_ylabel(f"better  ←  worst leakage after saturation\n{test}")
         figure.legend(loc="outside lower center", ncols=min(len(sides), 4), fontsize=8)
     return figure
+
+
+def _of_test(sides: Sequence[Side]) -> tuple[str, list[str]]:
+    """What an axis says of the test split, and what each study is called beside it.
+
+    Test splits of several sizes are told with the studies' names.
+    """
+    sizes = [images_per_split(side.tables.data).get("test") for side in sides]
+    if len(set(sizes)) == 1:
+        return of_split("test", sizes[0]), [side.name for side in sides]
+    names = [
+        f"{side.name} {of_split('test', size)}" for side, size in zip(sides, sizes, strict=True)
+    ]
+    return of_split("test", None), names
 
 
 def draw_histories(sides: Sequence[Side]) -> Figure | None:
@@ -57,18 +72,19 @@ def draw_histories(sides: Sequence[Side]) -> Figure | None:
     known = [(number, side) for number, side in enumerate(sides) if side.history]
     if not known:
         return None
+    test, names = _of_test(sides)
     with matplotlib.rc_context(STYLE):
         figure, axes = single_axes((WIDE[0], 3.2))
         for number, side in known:
             colour, line = LINES[number % len(LINES)]
             numbers, areas = zip(*side.history, strict=True)
             axes.step(
-                numbers, areas, where="post", color=colour, linestyle=line, label=side.name,
+                numbers, areas, where="post", color=colour, linestyle=line, label=names[number],
                 linewidth=1.4,
             )  # fmt: skip
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_xlabel("encoders verified")
-        axes.set_ylabel("hypervolume (test)")
+        axes.set_ylabel(f"hypervolume: area, at most 1\n{test}")
         figure.legend(loc="outside lower center", ncols=min(len(known), 4), fontsize=8)
     return figure
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from analysis.cells import Cell, natural
 from analysis.confirmation import Confirmation, Confirmed
-from analysis.drawing import INK, LINES, SOFT, STYLE, WIDE, single_axes
+from analysis.drawing import INK, LINES, SOFT, STYLE, WIDE, of_split, single_axes
 from analysis.records import encoder_labels
 from analysis.uncertainty import Interval
 
@@ -111,11 +111,25 @@ def _interval_cell(interval: Interval | None, flag: str = "") -> Cell:
     return Cell(text, interval.value, flag)
 
 
-def draw_confirmation(encoders: pd.DataFrame, found: Confirmation) -> Figure:
-    """From what the search found (hollow) to the fresh trainings' mean with its interval."""
+def draw_confirmation(
+    encoders: pd.DataFrame,
+    found: Confirmation,
+    num_test: int | None = None,
+    size: tuple[float, float] = WIDE,
+) -> Figure:
+    """From what the search found (hollow) to the fresh trainings' mean with its interval.
+
+    Args:
+        encoders: The table of encoders.
+        found: What was confirmed.
+        num_test: Images of the test split; None if not known.
+        size: In inches.
+    """
     labels = encoder_labels(encoders)
+    trainings = sorted({one.num_verified for one in found.encoders if one.num_verified})
+    spread = "" if not trainings else f", n = {' to '.join(map(str, _ends(trainings)))} each"
     with matplotlib.rc_context(STYLE):
-        figure, axes = single_axes(WIDE)
+        figure, axes = single_axes(size)
         for one in found.encoders:
             x, y = one.searched
             axes.plot(x, y, marker="o", markersize=6, color=SEARCHED, markerfacecolor="white",
@@ -127,11 +141,19 @@ def draw_confirmation(encoders: pd.DataFrame, found: Confirmation) -> Figure:
                           textcoords="offset points")  # fmt: skip
         axes.plot([], [], marker="o", color=SEARCHED, markerfacecolor="white", linestyle="",
                   label="as the search found it")  # fmt: skip
-        axes.plot([], [], marker="o", color=FRESH, label="mean of fresh trainings, 95% interval")
-        axes.set_xlabel("utility: mean MCC (test) →  better")
-        axes.set_ylabel("better  ←  worst leakage after saturation (test)")
-        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+        axes.plot([], [], marker="o", color=FRESH,
+                  label=f"mean of fresh trainings{spread}, 95% interval")  # fmt: skip
+        test = of_split("test", num_test)
+        axes.set_xlabel(f"utility: mean MCC {test} →  better")
+        axes.set_ylabel(f"better  ←  worst leakage after saturation\n{test}")
+        columns = 2 if figure.get_figwidth() > 5 else 1
+        figure.legend(loc="outside lower center", ncols=columns, fontsize=8)
     return figure
+
+
+def _ends(numbers: list[int]) -> list[int]:
+    """The first and the last of rising numbers; the one there is if they are one."""
+    return sorted({numbers[0], numbers[-1]})
 
 
 def _draw_fresh(axes: Any, one: Confirmed, utility: Interval, leakage: Interval) -> None:

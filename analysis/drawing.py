@@ -72,6 +72,11 @@ def single_axes(size: tuple[float, float]) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def of_split(split: str, number: int | None) -> str:
+    """Which images an axis is about: `(test, n = 480 images)`, without n where it is not known."""
+    return f"({split})" if number is None else f"({split}, n = {number:,} images)"
+
+
 def add_grid(axes: Axes) -> None:
     """A faint grid behind everything else."""
     axes.grid(color=FAINT, linewidth=0.5)

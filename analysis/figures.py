@@ -20,6 +20,7 @@ from analysis.drawing import (
     SOFT,
     STYLE,
     add_grid,
+    of_split,
     read_image,
     render,
     save_figure,
@@ -50,14 +51,13 @@ def draw_gap(record: GapRecord, narrow: bool = False) -> Figure:
         points = [point for panel in record.panels for point in panel.points]
         values = [value for point in points for value in (point.in_loop, point.verified)]
         top = min(1.05, max([*values, 0.2]) * 1.12)
-        suffix = "" if record.num_test is None else f" (test, n = {record.num_test:,})"
+        test = of_split("test", record.num_test)
         for axes in grid.flat:
             _frame_gap(axes, top)
         for axes, panel in zip(grid.flat, record.panels, strict=False):
             _draw_gap_panel(axes, panel, record.by_method)
-            axes.set_xlabel(f"leakage to the {ADVERSARIES[IN_LOOP[panel.kind]]}")
-            kind = KIND_NAMES[panel.kind]
-            axes.set_ylabel(f"worst {kind} leakage\nafter saturation{suffix}")
+            axes.set_xlabel(f"leakage to the {ADVERSARIES[IN_LOOP[panel.kind]]}\n{test}")
+            axes.set_ylabel(f"worst {KIND_NAMES[panel.kind]} leakage\nafter saturation {test}")
         draw_legend(figure, points, record.by_method)
         for axes, panel in zip(grid.flat, record.panels, strict=False):
             _name_points(figure, axes, panel)
@@ -95,7 +95,10 @@ def _name_points(figure: Figure, axes: Axes, panel: GapPanel) -> None:
 
 
 def draw_saturation(
-    panels: Sequence[SaturationPanel], columns: int = 3, panel_size: tuple[float, float] = (2.6, 2)
+    panels: Sequence[SaturationPanel],
+    num_selection: int | None = None,
+    columns: int = 3,
+    panel_size: tuple[float, float] = (2.6, 2),
 ) -> Figure:
     """One small plot per encoder: each attacker's leakage on the selection split by step.
 
@@ -116,7 +119,7 @@ def draw_saturation(
         for axes, panel in zip(grid.flat, panels, strict=False):
             _draw_panel(axes, panel, styles)
         figure.supxlabel("training steps of the attacker", fontsize=9)
-        figure.supylabel("leakage (selection)", fontsize=9)
+        figure.supylabel(f"leakage {of_split('selection', num_selection)}", fontsize=9)
         handles = [
             Line2D([], [], color=styles[name][0], linestyle=styles[name][1], label=name)
             for name in names

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.drawing import FAINT, INK, SOFT, STYLE, WIDE, single_axes
+from analysis.drawing import FAINT, INK, SOFT, STYLE, WIDE, of_split, single_axes
 from analysis.labels import FONT_SIZE, LOWER_RIGHT, UPPER_LEFT, UPPER_RIGHT, Name, place_names
 from analysis.marks import draw_legend, draw_mark, method_colour
 from analysis.records import EncoderPoint, FrontierRecord
@@ -38,8 +38,7 @@ def draw_frontier(record: FrontierRecord, size: tuple[float, float] = WIDE) -> F
         lines = _draw_staircases(axes, record)
         for point in record.points:
             draw_mark(axes, point, (point.utility, point.leakage), record.by_method)
-        suffix = "" if record.num_test is None else f" (test, n = {record.num_test:,} images)"
-        axes.set_xlabel(f"utility: mean MCC{suffix} →  better")
+        axes.set_xlabel(f"utility: mean MCC {of_split('test', record.num_test)} →  better")
         public = "" if record.num_public is None else (
             f"\n(attackers trained on n = {record.num_public:,} public images)"
         )  # fmt: skip

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from analysis.cells import Cell, symbol
-from analysis.drawing import CUT_STYLES, OTHER_CUT, SOFT, STYLE, add_grid
+from analysis.drawing import CUT_STYLES, OTHER_CUT, SOFT, STYLE, add_grid, of_split
 from analysis.health import number_of
 from analysis.load import StudyTables
 from analysis.tables import LEAKAGE, is_saturated, measured
@@ -128,8 +128,16 @@ def _effect(name: str, places: "pd.Series[Any]", rows: pd.DataFrame) -> Effect:
     )
 
 
-def draw_effects(found: Sequence[Effect], narrow: bool = False) -> Figure:
-    """A small plot per searched value; colours and shapes are the cuts'."""
+def draw_effects(
+    found: Sequence[Effect], num_test: int | None = None, narrow: bool = False
+) -> Figure:
+    """A small plot per searched value; colours and shapes are the cuts'.
+
+    Args:
+        found: What is drawn.
+        num_test: Images of the test split; None if not known.
+        narrow: Whether it is for a phone.
+    """
     columns = 1 if narrow else min(3, len(found))
     rows = -(-len(found) // columns)
     size = (4.0, 2.5 * rows + 0.4) if narrow else (3.0 * columns + 0.5, 2.6 * rows + 0.4)
@@ -148,7 +156,7 @@ def draw_effects(found: Sequence[Effect], narrow: bool = False) -> Figure:
                           markerfacecolor=colour if saturated else "white", zorder=3)  # fmt: skip
             _scale(axes, effect)
             axes.set_ylim(-0.03, 1.04)
-        figure.supylabel("worst leakage (test)", fontsize=9)
+        figure.supylabel(f"worst leakage {of_split('test', num_test)}", fontsize=9)
     return figure
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.cells import Cell, amount_cell, number_cell
-from analysis.drawing import INK, STYLE, add_grid
+from analysis.drawing import INK, STYLE, add_grid, of_split
 from analysis.frontier_figure import steps
 from analysis.kinds import KIND_NAMES, KINDS
 from analysis.marks import draw_legend, draw_mark
@@ -94,8 +94,17 @@ def _panel(encoders: pd.DataFrame, rows: pd.DataFrame, kind: str, name: str) -> 
     return KindPanel(kind, points, hypervolume(rows[UTILITY], rows[name], saturated))
 
 
-def draw_kind_frontiers(found: KindFrontiers, by_method: bool, narrow: bool = False) -> Figure:
-    """A panel per kind, side by side, or one below the other for a phone."""
+def draw_kind_frontiers(
+    found: KindFrontiers, by_method: bool, num_test: int | None = None, narrow: bool = False
+) -> Figure:
+    """A panel per kind, side by side, or one below the other for a phone.
+
+    Args:
+        found: The frontiers.
+        by_method: Whether colours tell methods apart.
+        num_test: Images of the test split; None if not known.
+        narrow: Whether it is for a phone.
+    """
     number = len(found.panels)
     columns = 1 if narrow else min(number, 2)
     rows = -(-number // columns)
@@ -103,6 +112,7 @@ def draw_kind_frontiers(found: KindFrontiers, by_method: bool, narrow: bool = Fa
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False)
+        test = of_split("test", num_test)
         for axes in grid.flat[number:]:
             axes.set_axis_off()
         for axes, panel in zip(grid.flat, found.panels, strict=False):
@@ -118,8 +128,8 @@ def draw_kind_frontiers(found: KindFrontiers, by_method: bool, narrow: bool = Fa
             for point in panel.points:
                 draw_mark(axes, point, (point.utility, point.leakage), by_method)
             axes.set_title(KIND_NAMES[panel.kind], loc="left", fontsize=9)
-            axes.set_xlabel("utility: mean MCC (test) →  better")
-            axes.set_ylabel(f"better  ←  worst {panel.kind} leakage (test)")
+            axes.set_xlabel(f"utility: mean MCC {test} →  better")
+            axes.set_ylabel(f"better  ←  worst {panel.kind} leakage\n{test}")
         draw_legend(figure, [p for panel in found.panels for p in panel.points], by_method)
     return figure
 

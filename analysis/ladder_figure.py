@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from analysis.drawing import FAINT, SOFT, STYLE, add_grid
+from analysis.drawing import FAINT, SOFT, STYLE, add_grid, of_split
 from analysis.ladder import LadderLine, LadderPanel, LadderRecord
 from analysis.marks import mark_style
 from analysis.rungs import FRACTIONS, Rung, order
@@ -48,14 +48,13 @@ def draw_ladder(record: LadderRecord, narrow: bool = False) -> Figure:
                                  for rung in line.rungs)])  # fmt: skip
         for axes in grid.flat[len(record.panels) :]:
             axes.set_axis_off()
-        suffix = "" if record.num_test is None else f"\n(test, n = {record.num_test:,})"
         for index, (axes, panel) in enumerate(zip(grid.flat, record.panels, strict=False)):
             add_grid(axes)
             axes.set_ylim(-0.04 * top, top)
             axes.set_xlabel(AXIS_LABELS[panel.axis])
             axes.set_title(panel.kind, loc="left", fontsize=8.5, color=SOFT)
             if index % columns == 0:
-                axes.set_ylabel(f"leakage{suffix}")
+                axes.set_ylabel(f"leakage\n{of_split('test', record.num_test)}")
             _draw_panel(axes, panel, styles, record.by_method)
         _draw_legend(figure, record, styles)
     return figure

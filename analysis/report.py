@@ -13,7 +13,7 @@ from analysis.choice import Wish
 from analysis.choice_cards import choice_cards
 from analysis.confirmation import confirmation
 from analysis.confirmation_report import confirmation_table, draw_confirmation
-from analysis.drawing import NARROW, data_uri, render
+from analysis.drawing import NARROW, WIDE, data_uri, render
 from analysis.faces import faces_sentence, faces_warning, read_identity
 from analysis.figures import draw_gap, draw_saturation
 from analysis.frontier_figure import draw_frontier
@@ -33,6 +33,7 @@ from analysis.provenance import provenance
 from analysis.records import (
     encoder_labels,
     frontier_record,
+    images_per_split,
     saturation_panels,
     staircase,
 )
@@ -76,29 +77,33 @@ def draw_figures(tables: StudyTables) -> dict[str, Figure]:
         "frontier": draw_frontier(points),
         "frontier-narrow": draw_frontier(points, size=NARROW),
     }
+    images = images_per_split(tables.data)
+    num_test, num_selection = images.get("test"), images.get("selection")
     confirmed = confirmation(tables.encoders)
-    if confirmed is not None:
-        figures["confirmation"] = draw_confirmation(tables.encoders, confirmed)
+    for suffix, size in (("", WIDE), ("-narrow", NARROW)):
+        if confirmed is not None:
+            drawn = draw_confirmation(tables.encoders, confirmed, num_test, size)
+            figures[f"confirmation{suffix}"] = drawn
     kinds = kind_frontiers(tables.encoders)
     if kinds.panels:
-        figures["kinds"] = draw_kind_frontiers(kinds, points.by_method)
-        figures["kinds-narrow"] = draw_kind_frontiers(kinds, points.by_method, narrow=True)
+        figures["kinds"] = draw_kind_frontiers(kinds, points.by_method, num_test)
+        figures["kinds-narrow"] = draw_kind_frontiers(kinds, points.by_method, num_test, True)
     moved = effects(tables.encoders)
     if moved:
-        figures["what-mattered"] = draw_effects(moved)
-        figures["what-mattered-narrow"] = draw_effects(moved, narrow=True)
+        figures["what-mattered"] = draw_effects(moved, num_test)
+        figures["what-mattered-narrow"] = draw_effects(moved, num_test, narrow=True)
     gaps = gap_record(tables)
     if gaps.panels:
         figures["in-loop-against-verified"] = draw_gap(gaps)
         figures["in-loop-against-verified-narrow"] = draw_gap(gaps, narrow=True)
     panels = saturation_panels(tables)
     if panels:
-        figures["saturation"] = draw_saturation(panels)
-        figures["saturation-narrow"] = draw_saturation(panels, columns=1, panel_size=(3.6, 1.9))
+        figures["saturation"] = draw_saturation(panels, num_selection)
+        figures["saturation-narrow"] = draw_saturation(panels, num_selection, 1, (3.6, 1.9))
     trained = training_records(tables)
     if trained:
-        figures["training"] = draw_training(trained)
-        figures["training-narrow"] = draw_training(trained, narrow=True)
+        figures["training"] = draw_training(trained, images)
+        figures["training-narrow"] = draw_training(trained, images, narrow=True)
     ladder = ladder_record(tables)
     if ladder.panels:
         figures["strength-ladder"] = draw_ladder(ladder)

@@ -4,7 +4,7 @@ The service and the protector lower theirs against the adversary, who lowers its
 Curves that still move when training ends say that nobody had settled.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.drawing import LINES, STYLE, add_grid
+from analysis.drawing import LINES, STYLE, add_grid, of_split
 from analysis.load import StudyTables
 from analysis.pictures import compared_encoders
 from analysis.records import encoder_labels
@@ -89,8 +89,18 @@ def _shown(name: str) -> str:
     return own or name.removeprefix(PREFIX).removesuffix(SUFFIX).replace("_", " ")
 
 
-def draw_training(records: Sequence[TrainingRecord], narrow: bool = False) -> Figure:
-    """A row per encoder: losses of the service's side, of the adversary's, and scores."""
+def draw_training(
+    records: Sequence[TrainingRecord],
+    images: Mapping[str, int] | None = None,
+    narrow: bool = False,
+) -> Figure:
+    """A row per encoder: losses of the service's side, of the adversary's, and scores.
+
+    Args:
+        records: The encoders' curves.
+        images: Images of each split, as far as known.
+        narrow: Whether it is for a phone.
+    """
     present = {curve.side for record in records for curve in record.curves}
     sides = [side for side in (*SIDES, "scores") if side in present]
     cells = [(record, side) for record in records for side in sides]
@@ -101,11 +111,11 @@ def draw_training(records: Sequence[TrainingRecord], narrow: bool = False) -> Fi
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes, (record, side) in zip(grid.flat, cells, strict=True):
-            _draw(axes, record, side)
+            _draw(axes, record, side, images or {})
     return figure
 
 
-def _draw(axes: Axes, record: TrainingRecord, side: str) -> None:
+def _draw(axes: Axes, record: TrainingRecord, side: str, images: Mapping[str, int]) -> None:
     add_grid(axes)
     own: list[Curve] = [curve for curve in record.curves if curve.side == side]
     for number, curve in enumerate(own):
@@ -114,14 +124,16 @@ def _draw(axes: Axes, record: TrainingRecord, side: str) -> None:
         axes.plot(curve.steps, curve.values, color=colour, linestyle=style, linewidth=1.1,
                   label=curve.name)  # fmt: skip
     axes.set_title(f"{record.label}: {side}", loc="left", fontsize=8.5)
-    axes.set_xlabel("round", fontsize=8)
+    axes.set_xlabel("training round", fontsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.tick_params(labelsize=7.5)
     if side == "scores":
         axes.set_ylim(-0.05, 1.05)
-        axes.set_ylabel("on selection", fontsize=8)
+        axes.set_ylabel(f"score\n{of_split('selection', images.get('selection'))}", fontsize=8)
     else:
-        axes.set_ylabel("loss", fontsize=8)
+        # The adversary's images are of the private or of the public split, as the method has it.
+        batches = of_split("private", images.get("private")) if side == SIDES[0] else "(training)"
+        axes.set_ylabel(f"mean loss since the last point\n{batches}", fontsize=8)
         if own and all(value > 0 for curve in own for value in curve.values):
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")

@@ -10,7 +10,11 @@ import pytest
 from analysis.choice import Wish
 from analysis.choice_cards import choice_cards
 from analysis.confirmation import Confirmation, confirmation, mean_interval
-from analysis.confirmation_report import confirmation_sentences, fresh_sentence
+from analysis.confirmation_report import (
+    confirmation_sentences,
+    draw_confirmation,
+    fresh_sentence,
+)
 from analysis.load import load_study
 from analysis.rebuild import rebuild
 
@@ -140,6 +144,17 @@ def test_confirmations_are_on_no_frontier_and_in_no_count(study: Any, tmp_path: 
     assert "0.450 (0.400 to 0.500)" in page
     assert "In the search every encoder was trained once" in page
     assert (tmp_path / study.name / "figures" / "confirmation.svg").is_file()
+
+
+def test_the_figure_says_of_how_many_images_and_trainings(study: Any, found: Any) -> None:
+    encoders = load_study(study.name, study.uri).encoders
+    for size in ((7.4, 4.7), (4.0, 4.9)):
+        figure = draw_confirmation(encoders, found, 480, size)
+        axes = figure.axes[0]
+        for label in (axes.get_xlabel(), axes.get_ylabel()):
+            assert "(test, n = 480 images)" in label
+        told = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert told[1] == "mean of fresh trainings, n = 1 to 2 each, 95% interval"
 
 
 def test_a_recommended_encoder_is_told_with_its_fresh_trainings(study: Any) -> None:

@@ -209,7 +209,8 @@ def test_gap_record_pairs_like_with_like(tables: Any) -> None:
     for narrow in (False, True):
         figure = draw_gap(gap_record(tables), narrow)
         assert [axes.get_xlabel() for axes in figure.axes] == [
-            "leakage to the in-loop decoder", "leakage to the in-loop attribute classifier",
+            "leakage to the in-loop decoder\n(test, n = 480 images)",
+            "leakage to the in-loop attribute classifier\n(test, n = 480 images)",
         ]  # fmt: skip
         assert render(figure, "png").startswith(b"\x89PNG")
 

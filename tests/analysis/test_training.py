@@ -48,6 +48,12 @@ def test_losses_are_told_apart_by_whose_they_are(study: Any) -> None:
     assert curve.values == (1.0, 0.5, 0.25)
     assert len(draw_training([undefended, defended]).axes) == 6
     assert len(draw_training([undefended]).axes) == 2
+    figure = draw_training([defended], {"selection": 320, "private": 2560})
+    assert [axes.get_ylabel() for axes in figure.axes] == [
+        "mean loss since the last point\n(private, n = 2,560 images)",
+        "mean loss since the last point\n(training)",
+        "score\n(selection, n = 320 images)",
+    ]  # fmt: skip
 
 
 def test_without_curves_there_is_no_figure(full_study: Any) -> None:
