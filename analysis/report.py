@@ -9,6 +9,8 @@ import yaml
 from matplotlib.figure import Figure
 
 from analysis import attack_tables, ladder_tables, method_tables, narrative, report_tables
+from analysis.attainment import seed_frontiers
+from analysis.attainment_figure import attainment_sentences, draw_attainment
 from analysis.choice import Wish
 from analysis.choice_cards import choice_cards
 from analysis.confirmation import confirmation
@@ -79,11 +81,14 @@ def draw_figures(tables: StudyTables) -> dict[str, Figure]:
     }
     images = images_per_split(tables.data)
     num_test, num_selection = images.get("test"), images.get("selection")
-    confirmed = confirmation(tables.encoders)
+    confirmed, seeds = confirmation(tables.encoders), seed_frontiers(tables.encoders)
     for suffix, size in (("", WIDE), ("-narrow", NARROW)):
         if confirmed is not None:
             drawn = draw_confirmation(tables.encoders, confirmed, num_test, size)
             figures[f"confirmation{suffix}"] = drawn
+        if seeds is not None:
+            searched = () if points.provisional else points.frontier
+            figures[f"attainment{suffix}"] = draw_attainment(seeds, searched, num_test, size)
     kinds = kind_frontiers(tables.encoders)
     if kinds.panels:
         figures["kinds"] = draw_kind_frontiers(kinds, points.by_method, num_test)
@@ -144,6 +149,7 @@ def write_report(
         answered=narrative.answered(tables, facts, confirmed),
         how_sure=narrative.how_sure(tables, facts, sure, confirmed),
         confirmation_table=confirmation_table(tables.encoders, confirmed),
+        attained=attainment_sentences(seed_frontiers(tables.encoders), facts["hypervolume"]),
         importance_table=importance_table(read_importances(tables)),
         kind_table=kind_table(kind_frontiers(tables.encoders)),
         sure=sure,

@@ -12,6 +12,9 @@ from analysis.kinds import WHITE_BOX
 INFINITY = 1.7976e308
 """MLflow's databases store an infinite metric as the largest double; beyond this it is infinite."""
 
+AT_WORK = "at_work"
+"""Metric of the study's run: 1 when a start of the study begins, 0 when it ends."""
+
 ENCODER_TAGS = (
     "encoder_id", "role", "status", "reason", "worst_attacker", "trial_id", "stopped",
     "encoder_hash", "confirms",
@@ -21,8 +24,9 @@ ATTACK_TAGS = (
 )  # fmt: skip
 ENCODER_TEXTS = (*ENCODER_TAGS, "run_id", "run_name", "protector", "cut_point")
 ENCODER_NUMBERS = (
-    "optuna_trial", "lambda1", "lambda2", "mu1", "mu2", "encoder_lr", "encoder_lr_decay",
-    "adversary_steps", "utility/mean_mcc", "utility/mean_mcc_error", "utility/mean_mcc_selection",
+    "optuna_trial", "repeat", "start_time", "end_time", "lambda1", "lambda2", "mu1", "mu2",
+    "encoder_lr", "encoder_lr_decay", "adversary_steps",
+    "utility/mean_mcc", "utility/mean_mcc_error", "utility/mean_mcc_selection",
     "leakage/worst", "leakage/worst_error",
     "leakage/worst_selection", "leakage/worst_reconstruction", "leakage/worst_attribute",
     "leakage/worst_feature", "leakage/worst_identity", "leakage/at_least", "num_spared", "rounds",
@@ -47,16 +51,24 @@ HIDDEN_METRICS = ("train/", "system/")
 
 
 def encoder_table(runs: list[Run]) -> pd.DataFrame:
-    """One row per encoder run, in the order given; `analysis.load.StudyTables` has the columns."""
+    """One row per encoder run, in the order given; `analysis.load.StudyTables` has the columns.
+
+    `start_time` and `end_time` are in milliseconds since 1970, as MLflow has them; the end is that
+    of training and attacks together, and is there only for what came to its end.
+    """
     rows = []
     for run in runs:
         tags = run.data.tags
         row: dict[str, Any] = dict(run.data.params)
         row |= {name: tags[name] for name in ENCODER_TAGS if name in tags}
         row |= _metrics(run)
-        if "optuna_trial" in tags:
-            row["optuna_trial"] = tags["optuna_trial"]
+        row |= {name: tags[name] for name in ("optuna_trial", "repeat") if name in tags}
         row |= {"run_id": run.info.run_id, "run_name": run.info.run_name or ""}
+        row["start_time"] = run.info.start_time
+        if run.info.status in ("FINISHED", "FAILED"):
+            # Another run was only given up: what it was doing ended before anybody noticed, or
+            # goes on after a pause.
+            row["end_time"] = run.info.end_time
         row.setdefault("status", "running" if run.info.status == "RUNNING" else "failed")
         row.setdefault("role", "searched")
         rows.append(row)
