@@ -167,7 +167,7 @@ def _described(rows: pd.DataFrame, tables: StudyTables) -> tuple[dict[str, Any],
 
 
 def _history(tables: StudyTables) -> tuple[tuple[int, float], ...]:
-    points = tables.curve(tables.run_id, "hypervolume")
+    points = tables.curve(tables.run_id, "hypervolume")[["step", "value"]]
     return tuple((int(step), float(value)) for step, value in points.itertuples(index=False))
 
 

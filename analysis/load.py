@@ -144,7 +144,11 @@ class StudyTables:
             return []
 
     def curve(self, run_id: str, metric: str) -> pd.DataFrame:
-        """History of one metric: columns `step` (int) and `value`, by step; empty if absent."""
+        """History of one metric, by step; empty if absent.
+
+        Returns:
+            Columns `step` (int), `value`, and `time` (int), milliseconds since 1970.
+        """
         try:
             history = MlflowClient(self.tracking_uri).get_metric_history(run_id, metric)
         except MlflowException:
@@ -153,6 +157,7 @@ class StudyTables:
             {
                 "step": np.array([point.step for point in history], dtype=np.int64),
                 "value": np.array([finite_or_inf(point.value) for point in history], dtype=float),
+                "time": np.array([point.timestamp for point in history], dtype=np.int64),
             }
         )
         # A trial that was killed and resumed logs some steps twice; both values are the same.

@@ -20,6 +20,7 @@ from analysis.faces import faces_sentence, faces_warning, read_identity
 from analysis.figures import draw_gap, draw_saturation
 from analysis.frontier_figure import draw_frontier
 from analysis.gaps import gap_record
+from analysis.growth import draw_growth, growth, growth_note
 from analysis.health import health_banner, health_table, read_health
 from analysis.importance import draw_effects, effects, importance_table, read_importances
 from analysis.interactive import interactive_frontier
@@ -89,6 +90,10 @@ def draw_figures(tables: StudyTables) -> dict[str, Figure]:
         if seeds is not None:
             searched = () if points.provisional else points.frontier
             figures[f"attainment{suffix}"] = draw_attainment(seeds, searched, num_test, size)
+    grown = growth(tables)
+    if grown is not None:
+        figures["hypervolume"] = draw_growth(grown)
+        figures["hypervolume-narrow"] = draw_growth(grown, narrow=True)
     kinds = kind_frontiers(tables.encoders)
     if kinds.panels:
         figures["kinds"] = draw_kind_frontiers(kinds, points.by_method, num_test)
@@ -150,6 +155,7 @@ def write_report(
         how_sure=narrative.how_sure(tables, facts, sure, confirmed),
         confirmation_table=confirmation_table(tables.encoders, confirmed),
         attained=attainment_sentences(seed_frontiers(tables.encoders), facts["hypervolume"]),
+        growth_note=growth_note(growth(tables)),
         importance_table=importance_table(read_importances(tables)),
         kind_table=kind_table(kind_frontiers(tables.encoders)),
         sure=sure,

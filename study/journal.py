@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.pareto import hypervolume
+from analysis.runs import AT_WORK
 from study.config import StudyConfig
 from study.folder import StudyFolder
 from study.jobs import Job
@@ -70,10 +71,12 @@ class Journal:
         is_new = runs.id(STUDY) is None
         self._study = runs.open(STUDY, config.study.name, {"status": "running"})
         self._last_step = max(runs.steps(self._study, "hypervolume"), default=-1)
+        self._work_step = max(runs.steps(self._study, AT_WORK), default=-1)
         if is_new:
             runs.log(self._study, study_params(config))
         runs.text(self._study, config.to_yaml(), "study.yaml")
         runs.text(self._study, json.dumps(dict(data), indent=1), "data.json")
+        self._at_work(1.0)
 
     def told_at(self, time: int) -> None:
         """What follows happened then: milliseconds since 1970."""
@@ -220,6 +223,12 @@ class Journal:
         self._runs.moment = None
         self._runs.end(STUDY, mlflow_status)
         self._runs.end_open()
+        self._at_work(0.0)
+
+    def _at_work(self, value: float) -> None:
+        """Logs that a start of the study begins (1) or ends (0): between them nothing is done."""
+        self._work_step += 1
+        self._runs.log(self._study, {}, {AT_WORK: value}, step=self._work_step)
 
     def _encoder_run(self, record: EncoderRecord) -> str:
         key = encoder_key(record.encoder_id)

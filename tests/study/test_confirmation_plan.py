@@ -12,13 +12,13 @@ from rich.console import Console
 
 from study.checks import DATA_FILE
 from study.confirmation_plan import print_confirmation
-from study.errors import ConfigError
 from study.folder import write_json
 from study.places import Places
 from study.run import main
 from study.search import VerifiedSearch
 from tests.study.search_driver import Driver
 from tests.study.study_fakes import CONTENT
+from trainables.errors import ConfigError
 
 WORDS = ("attack.group=3", "model.cut_point=conv3", "study.num_encoders=3", "study.sampler=random")
 SMALL = str(Path(__file__).parent / "small.yaml")

@@ -8,6 +8,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
+from analysis.growth import growth
+from analysis.load import load_study
 from study.folder import write_json
 from study.journal import Journal
 from study.search import VerifiedSearch
@@ -57,6 +59,8 @@ class Told:
         return list(self.client.search_runs([experiment.experiment_id], f"tags.kind = '{kind}'"))
 
 
+HOUR = 3_600_000
+"""Milliseconds."""
 SMALL = ("study.num_encoders=2", "model.cut_point=conv3")
 
 
@@ -137,6 +141,31 @@ def test_an_attack_run_holds_scores_leakage_and_curve(make_bench, tmp_path: Path
     assert run.data.metrics["ssim"] == pytest.approx(0.5 + 0.4 * 5 / 12)
     rates = told.client.get_metric_history(run.info.run_id, "train/rate")
     assert [(point.step, point.value) for point in rates] == [(50, 1e-3), (100, 1e-4)]
+
+
+def test_every_start_says_when_it_begins_and_ends(make_bench, tmp_path: Path) -> None:
+    first = Told(make_bench(*SMALL), tmp_path, finish=5)
+    first.journal.close("KILLED")  # as after Ctrl-C
+    killed = Told(make_bench(*SMALL), tmp_path, finish=1)
+    last = Told(make_bench(*SMALL), tmp_path)
+    last.journal.close("FINISHED")
+    (study,) = last.runs("study")
+    told = killed.client.get_metric_history(study.info.run_id, "at_work")
+    told.sort(key=lambda point: point.step)
+    assert [(point.step, point.value) for point in told] == list(enumerate([1, 0, 1, 1, 0]))
+    assert [point.timestamp for point in told] == sorted(point.timestamp for point in told)
+    # Read back, the areas over encoders are those that were logged one by one.
+    grown = growth(load_study("small", last.address))
+    assert grown is not None
+    history = last.client.get_metric_history(study.info.run_id, "hypervolume")
+    history.sort(key=lambda point: point.step)
+    assert grown.areas == pytest.approx([point.value for point in history])
+    assert grown.pauses_known
+    assert len(grown.seams) == 2
+    begun = told[-1].timestamp - told[0].timestamp
+    assert 0 < grown.worked <= (begun / HOUR)
+    assert list(grown.hours) == sorted(grown.hours)
+    assert grown.hours[-1] <= grown.worked
 
 
 def test_a_diverged_encoder_is_a_failed_run_with_its_reason(make_bench, tmp_path: Path) -> None:
