@@ -98,8 +98,9 @@ class ReportConfig(Settings):
     Attributes:
         reconstructions: Test images, the first of the split, that are kept beside what each
             attacker made of them: with the encoder, in MLflow and in the report; with the encoder
-            and in MLflow also another image of each person on them, for the quiz. 0 keeps none:
-            reconstructions of faces are as sensitive as the faces.
+            and in MLflow also another image of each person on them, for the quiz. 0 keeps none, and
+            no codes for the report's pictures of codes either: reconstructions of faces are as
+            sensitive as the faces.
     """
 
     reconstructions: int = Field(default=NUM_PICTURES, ge=0, le=64)

@@ -342,7 +342,7 @@ class JobFactory:
             "content_hash": self._data["content_hash"],
             "threads": resources[f"cpus_per_{kind}"],
             "device": "cuda" if resources[f"gpus_per_{kind}"] > 0 else "cpu",
-            **({"pictures": self.config.report.reconstructions} if kind == "attack" else {}),
+            "pictures": self.config.report.reconstructions,
         }
 
 

@@ -33,6 +33,7 @@ from study.since import Since
 from study.tracking import Key, Runs
 from study.verification import Verdict
 from trainables.attackers.in_loop import IN_LOOP_NAMES
+from trainables.kept_codes import CODES_FILE, PICTURE_FILE
 from trainables.pictures import OTHERS, PEOPLE
 
 REFERENCE_ROLES = {"constant": "floor", "identity": "ceiling"}
@@ -331,9 +332,15 @@ class Journal:
         self._verified = verified  # only now: a call that fails is made again
 
     def _pictures(self, run: str, record: EncoderRecord) -> None:
-        """Keeps the strips of images, and a grid of them: originals, then one row per attacker."""
+        """Keeps what is there of the codes, the strips of images, and a grid of these.
+
+        In the grid the originals come first, then one row per attacker.
+        """
         folder = self._folder.encoder(record.encoder_id)
         self._folder.mirror.pull_folder(folder)
+        for path in (folder / CODES_FILE, folder / PICTURE_FILE):
+            if path.is_file():
+                self._runs.file(run, path)
         # Of the strength ladder the strongest: a strip per rung would hide the rest.
         labels = dict.fromkeys(
             str(result["attacker"])

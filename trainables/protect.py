@@ -28,6 +28,7 @@ from trainables.data.source import DataError
 from trainables.data.splits import share_of
 from trainables.data.tasks import TaskBatches
 from trainables.frozen import (
+    FrozenEncoder,
     InLoop,
     load_encoder,
     save_fixed_encoder,
@@ -35,9 +36,11 @@ from trainables.frozen import (
     save_network_encoder,
 )
 from trainables.in_loop import in_loop_accuracy, in_loop_ssim
+from trainables.kept_codes import keep_codes
 from trainables.nets.backbones import own_style
 from trainables.nets.config import ModelConfig
 from trainables.nets.perceptual import build_perceptual
+from trainables.pictures import NUM_PICTURES
 from trainables.precision import Precision, computed_in
 from trainables.protectors import PROTECTORS
 from trainables.protectors.base import Protector, Setting
@@ -85,7 +88,8 @@ class ProtectTrial:
     Args:
         config: `data`, `model`, `protector` (settings as JSON), `seed`, `output` (folder of the
             encoder), `cache` (folder of the image stores), `device`, `precision`; `content_hash`,
-            what the store's must be, if anything.
+            what the store's must be, if anything; and `pictures`, test images whose codes are kept
+            as pictures (8), of which 0 keeps no codes at all.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -209,6 +213,7 @@ class ProtectTrial:
             if not all(bool(value.isfinite().all()) for value in net.state_dict().values()):
                 raise NotFiniteError(f"weights or statistics of the {name} were not finite")
         path = self._save_encoder(encoder)
+        frozen = load_encoder(str(path), data.height, data.width)
         collapse = collapse_report(encoder, (b.images for b in self._batches("selection")))
         # No backbone makes a fixed code, so none constrains it.
         fixed = isinstance(self.settings, FixedConfig)
@@ -224,7 +229,7 @@ class ProtectTrial:
             **self._in_loop("selection"),
             **self.protector.constants(),
             # As the attackers will see it: a fixed code has no weights to tell it from others.
-            "encoder_hash": load_encoder(str(path), data.height, data.width).hash(),
+            "encoder_hash": frozen.hash(),
             "status": "collapsed" if collapsed else "finished",
             "reason": f"all {self.settings.total_rounds} rounds done",
             "rounds": self.protector.rounds,
@@ -233,7 +238,12 @@ class ProtectTrial:
         if collapsed:
             why = collapse_reason(collapse, constrained)
             final["reason"] += f", but the encoder collapsed: {why}"
+        self._keep_codes(frozen)
         return final
+
+    def _keep_codes(self, encoder: FrozenEncoder) -> None:
+        count = int(self.config.get("pictures", NUM_PICTURES))
+        keep_codes(encoder, self.dataset, self.images, self.device, self.output, count)
 
     def _save_encoder(self, encoder: nn.Module) -> Path:
         assert self.protector is not None
@@ -261,8 +271,10 @@ class ProtectTrial:
         return max(abs(x - y) for x, y in zip(before, after, strict=True)) < CONVERGED_WITHIN
 
     def _finish_labels(self, start: float) -> dict[str, Any]:
-        columns = tuple(self.dataset.utility_columns)
-        save_labels_encoder(self.output / ENCODER_FILE, columns)
+        columns, data = tuple(self.dataset.utility_columns), self.dataset.config
+        path = self.output / ENCODER_FILE
+        save_labels_encoder(path, columns)
+        self._keep_codes(load_encoder(str(path), data.height, data.width))
         self.seconds += time.perf_counter() - start
         names = self.dataset.utility_names
         values: dict[str, Any] = {f"utility/mcc/{name}": 1.0 for name in names}

@@ -35,13 +35,15 @@ def test_whatever_changes_a_result_changes_the_key_and_the_seed(make_bench) -> N
         assert other.config["seed"] != first.config["seed"]
 
 
-def test_how_many_pictures_are_kept_changes_no_attack(make_bench) -> None:
+def test_how_many_pictures_are_kept_changes_no_trial(make_bench) -> None:
     jobs = []
     for count in (8, 0):
         bench = make_bench(f"report.reconstructions={count}")
-        jobs.append(bench.jobs.attacks(searched(bench), has_in_loop=True)[0])
-    assert [job.config["pictures"] for job in jobs] == [8, 0]
-    assert jobs[0].key == jobs[1].key
+        protect = searched(bench)
+        jobs.append((protect, bench.jobs.attacks(protect, has_in_loop=True)[0]))
+    for first, second in zip(*jobs, strict=True):
+        assert [job.config["pictures"] for job in (first, second)] == [8, 0]
+        assert first.key == second.key
 
 
 def test_seeds_of_zero_and_one_differ(make_bench) -> None:

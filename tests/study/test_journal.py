@@ -41,6 +41,9 @@ class Told:
         while not result["done"]:
             result = trial.step()
             self.search.on_trial_result(trial_id, result)
+        if config["kind"] == "protect":
+            for name in ("codes.npz", "code.png"):
+                (Path(config["trial"]["output"]) / name).write_bytes(b"kept")
         if config["kind"] == "attack":
             folder = Path(config["trial"]["output"])
             for name in ("originals", "others", "decoder", "in_loop"):
@@ -124,6 +127,10 @@ def test_the_searched_encoders_run_holds_the_promised_names(make_bench, tmp_path
     names = {file.path for file in told.client.list_artifacts(run.info.run_id)}
     assert {"config.json", "reconstructions.png", "decoder.png", "originals.png"} <= names
     assert {"others.png", "people.json"} <= names, "what the quiz is made of"
+    assert {"codes.npz", "code.png"} <= names
+    (labels,) = [run for run in told.runs("encoder") if run.data.tags["role"] == "labels"]
+    names = {file.path for file in told.client.list_artifacts(labels.info.run_id)}
+    assert {"codes.npz", "code.png"} <= names
 
 
 def test_an_attack_run_holds_scores_leakage_and_curve(make_bench, tmp_path: Path) -> None:
