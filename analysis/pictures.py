@@ -25,6 +25,8 @@ from analysis.tables import (
 
 OTHERS, PEOPLE = "others.png", "people.json"
 """Beside an encoder's strips, for the quiz: another image of each person shown, and who is who."""
+CODE = "code"
+"""Label and file name of the strip that shows the codes themselves; no attacker is called so."""
 PICTURE_WIDTH = 8.0
 """Inches: at 100 pixels per inch a page is 800 pixels wide and 9 points are 12 pixels."""
 
@@ -40,15 +42,17 @@ class StripGroup:
 def encoder_strips(tables: StudyTables, run_id: str) -> list[tuple[str, Path]]:
     """An encoder run's strips, fetched: originals first, then one per reconstructing attacker.
 
-    Without them, its ready-made grid under an empty label; without that, an empty list.
+    Between them the codes of these images as pictures (`CODE`), where they are kept. Without an
+    attacker's strip the ready-made grid under an empty label; without that, an empty list.
     """
     names = [name for name in tables.artifact_names(run_id) if name.lower().endswith(".png")]
     stems = {Path(name).stem: name for name in names}  # of equal names in folders, the last
     stems.pop(Path(OTHERS).stem, None)
     ready_made = stems.pop("reconstructions", None)
-    originals = stems.pop("originals", None)
+    originals, code = stems.pop("originals", None), stems.pop(CODE, None)
     if originals and stems:
-        chosen = [("original", originals), *sorted(stems.items())]
+        codes = [(CODE, code)] if code else []
+        chosen = [("original", originals), *codes, *sorted(stems.items())]
     else:
         chosen = [("", ready_made)] if ready_made else []
     found = [(label, tables.artifact(run_id, name)) for label, name in chosen]
@@ -61,7 +65,7 @@ def worst_rebuilt(tables: StudyTables, row: pd.Series) -> tuple[str, Path, Path]
     Returns:
         Its name, the strip of originals and its own strip; None without such pictures.
     """
-    hidden = {*IN_LOOP_NAMES, *left_out(tables.attacks)}
+    hidden = {CODE, *IN_LOOP_NAMES, *left_out(tables.attacks)}
     own = tables.attacks[tables.attacks["encoder_id"] == row["encoder_id"]]
     own = own[~own["attacker"].isin(hidden) & own["leakage/selection"].map(math.isfinite)]
     names = own.sort_values("leakage/selection", ascending=False)["attacker"]
@@ -96,10 +100,11 @@ def comparison(tables: StudyTables) -> list[StripGroup]:
     """Collects the picture: the originals, then what attackers made of each encoder's codes.
 
     The in-loop adversary is left out: it stands for what training saw, not for what leaks; so are
-    attackers outside the worst case. Empty if no encoder to compare has strips.
+    attackers outside the worst case, and the codes as pictures. Empty if no encoder to compare has
+    strips.
     """
     encoders, labels = tables.encoders, encoder_labels(tables.encoders)
-    hidden = {*IN_LOOP_NAMES, *left_out(tables.attacks)}
+    hidden = {CODE, *IN_LOOP_NAMES, *left_out(tables.attacks)}
     groups: list[StripGroup] = []
     shown: bytes | None = None
     for encoder_id in compared_encoders(encoders):

@@ -13,6 +13,8 @@ from analysis.attainment import seed_frontiers
 from analysis.attainment_figure import attainment_sentences, draw_attainment
 from analysis.choice import Wish
 from analysis.choice_cards import choice_cards
+from analysis.codes import codes_record
+from analysis.codes_figure import draw_codes
 from analysis.confirmation import confirmation
 from analysis.confirmation_report import confirmation_table, draw_confirmation
 from analysis.drawing import NARROW, WIDE, data_uri, render
@@ -31,7 +33,7 @@ from analysis.ladder_figure import draw_ladder
 from analysis.load import StudyTables
 from analysis.methods import compares_methods, searched_methods
 from analysis.page import write_page
-from analysis.pictures import encoder_caption, encoder_strips
+from analysis.pictures import CODE, encoder_caption, encoder_strips
 from analysis.provenance import provenance
 from analysis.records import (
     encoder_labels,
@@ -49,6 +51,7 @@ IN_ATTRIBUTE_TABLE = ("attributes", "utility", "private")
 """Parts of the data's description that stand in a table of their own."""
 
 SCRIPTS = ("sort.js", "frontier.js")
+CODE_NAME = "the code itself"
 MAX_GRIDS = 40
 """Encoders whose reconstructions are put into the page; the rest stay in MLflow."""
 
@@ -63,11 +66,16 @@ class Strip:
 
 @dataclass(frozen=True)
 class Grid:
-    """Reconstructions of one encoder: the originals, then one strip per attacker."""
+    """Reconstructions of one encoder: originals, codes if kept, then one strip per attacker."""
 
     label: str
     caption: str
     strips: tuple[Strip, ...]
+
+    @property
+    def has_code(self) -> bool:
+        """Whether one of the strips is the code as a picture."""
+        return any(strip.label == CODE_NAME for strip in self.strips)
 
 
 def draw_figures(tables: StudyTables) -> dict[str, Figure]:
@@ -114,6 +122,10 @@ def draw_figures(tables: StudyTables) -> dict[str, Figure]:
     if trained:
         figures["training"] = draw_training(trained, images)
         figures["training-narrow"] = draw_training(trained, images, narrow=True)
+    codes = codes_record(tables)
+    if codes:
+        figures["codes"] = draw_codes(codes)
+        figures["codes-narrow"] = draw_codes(codes, narrow=True)
     ladder = ladder_record(tables)
     if ladder.panels:
         figures["strength-ladder"] = draw_ladder(ladder)
@@ -180,6 +192,7 @@ def write_report(
         more_data=ladder_tables.data_sentences(ladder),
         grids=_grids(tables),
         max_grids=MAX_GRIDS,
+        code_name=CODE_NAME,
         num_gap_panels=len(gap_record(tables).panels),
         several_methods=len(searched_methods(tables.encoders)) > 1,
         failures=report_tables.failures(tables),
@@ -212,15 +225,18 @@ def _grids(tables: StudyTables) -> dict[str, list[Grid]]:
             for label, path in encoder_strips(tables, row["run_id"])
             if label not in rungs
         ]
-        strips = tuple(
-            Strip(attacker_name(label) + (" (white box)" if label in white else ""), image)
-            for label, image in read
-            if image
-        )
+        strips = tuple(Strip(_strip_name(label, white), image) for label, image in read if image)
         if strips:
             grid = Grid(labels[encoder_id], encoder_caption(row, named), strips)
             grids["first" if encoder_id in first else "more"].append(grid)
     return grids
+
+
+def _strip_name(label: str, white_box: set[str]) -> str:
+    """What stands beside a strip; a code must not pass for a reconstruction."""
+    if label == CODE:
+        return CODE_NAME
+    return attacker_name(label) + (" (white box)" if label in white_box else "")
 
 
 def _duration(tables: StudyTables) -> str:
