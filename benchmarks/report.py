@@ -4,11 +4,12 @@ r"""How long the tables, figures and report of a study take to be rebuilt, and h
     python benchmarks/report.py --encoders 2000
 
 Writes a made-up study of that size into an MLflow database of its own, laid out as a study's
-(searched values, curves, a strip of reconstructions per attacker and encoder), and rebuilds it in a
-process of one core. What is measured is `python -m analysis`, the start of Python included.
+(searched values, curves, codes, a strip of reconstructions per attacker and encoder), and rebuilds
+it in a process of one core. What is measured is `python -m analysis`, the start of Python included.
 """
 
 import argparse
+import io
 import json
 import os
 import re
@@ -64,7 +65,7 @@ class Made:
         self._client.log_text(study, yaml.safe_dump({"study": {"name": "made"}}), "study.yaml")
         self._client.log_text(study, json.dumps(DATA), "data.json")
         self._study = study
-        self._strip = self._picture()
+        self._strip, self._codes = self._picture(), self._packed_codes()
         for number in range(num_encoders):
             self._encoder(number)
 
@@ -100,8 +101,9 @@ class Made:
         run = self._run("encoder", f"encoder {number}", tags, params, metrics, curve)
         place = self._folder / run / "artifacts"
         place.mkdir(parents=True)
-        for name in ("originals", "decoder", "decoder_strong", "decoder_gan", "linear"):
+        for name in ("originals", "code", "decoder", "decoder_strong", "decoder_gan", "linear"):
             (place / f"{name}.png").write_bytes(self._strip)
+        (place / "codes.npz").write_bytes(self._codes)
         for name, leakage in leakages.items():
             own = {
                 "encoder_id": f"e{number}", "attacker": name, "seed": "0", "trial_id":
@@ -147,6 +149,18 @@ class Made:
         path = self._folder.parent / "strip.png"
         Image.fromarray(ramp.clip(0, 255).astype(np.uint8)).save(path)
         return path.read_bytes()
+
+    def _packed_codes(self) -> bytes:
+        """Codes of 500 images as a study keeps them; t-SNE takes as long for noise as for any."""
+        codes = self._random.normal(size=(500, 50))
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer, codes=(codes / np.abs(codes).max()).astype(np.float16),
+            labels=self._random.integers(0, 2, (500, 2), dtype=np.uint8),
+            utility=np.array(["Smiling"]), private=np.array(["Hat"]), share=np.float64(0.9),
+            num_values=np.int64(256),
+        )  # fmt: skip
+        return buffer.getvalue()
 
 
 def rebuild(uri: str, results: Path) -> tuple[float, float, int]:
