@@ -17,6 +17,8 @@ LEADING = ("recipe", "size", "encoder", "seed", "role", "attacker", "kind", "sta
 """Columns that every table begins with. `role` is empty where a row is of the encoder itself."""
 NOT_KEPT = ("train/", "train_step", "curve", "done", "progress", "made")
 """What of a result is no figure of its own."""
+OWN_NAMES = ("seed", "reconstructions")
+"""Likewise: the seed that an attack derived, and a folder of the machine that made it."""
 
 
 def rows(experiment: Experiment, work: Path) -> list[Row]:
@@ -104,6 +106,5 @@ def _figures(result: Mapping[str, Any]) -> Row:
         for name, value in result.items()
         if not name.startswith(NOT_KEPT)
         and isinstance(value, int | float | str)
-        # A folder of the machine that made it is nothing to hand on.
-        and name != "reconstructions"
+        and name not in OWN_NAMES
     }

@@ -7,6 +7,7 @@ interrupted goes on, what two recipes share is done once, and nothing finished i
 import functools
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
@@ -21,6 +22,8 @@ from trainables.experiments.store import EncoderFolder, encoder_folder
 
 ATTACK_SEED = 1000
 """What is added to an encoder's seed for its attackers': they must not draw what it drew."""
+WATCH_SECONDS = 1.0
+"""Time between a worker's looks at whether its parent is still there."""
 SAVE_SECONDS = 60.0
 """Time between the checkpoints of a trial."""
 
@@ -57,7 +60,23 @@ class Place:
         """This machine: so many processes, which share its cores."""
         spawn = multiprocessing.get_context("spawn")
         threads = max(1, len(os.sched_getaffinity(0)) // processes)
-        return cls(lambda: ProcessPoolExecutor(processes, mp_context=spawn), device, threads)
+        parent = (os.getpid(),)
+
+        def pool() -> Executor:
+            return ProcessPoolExecutor(processes, spawn, initializer=_end_with, initargs=parent)
+
+        return cls(pool, device, threads)
+
+
+def _end_with(parent: int) -> None:
+    """Lets a worker end with the process that started it, which may be killed without a word."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def units(experiment: Experiment, only: Sequence[str] = ()) -> list[Unit]:
