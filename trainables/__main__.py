@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="name the recipes")
     parser.add_argument("--size", default="tiny", metavar="|".join(SIZES), help="default: tiny")
     parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")
-    parser.add_argument("--only", nargs="+", default=[], metavar="ENCODER", help="these alone")
+    parser.add_argument("--only", default="", metavar="ENCODER,…", help="these encoders alone")
     parser.add_argument("--processes", type=int, help="encoders at a time (cores; on a GPU 1)")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
@@ -65,7 +65,7 @@ def _run(experiment: Experiment, options: argparse.Namespace) -> int:
     if options.processes is not None and options.processes < 1:
         raise ConfigError(f"--processes: at least 1, got {options.processes}")
     work = options.results.absolute() / FOLDER
-    wanted = wanted_units(experiment, options.only)
+    wanted = wanted_units(experiment, [name for name in options.only.split(",") if name])
     for line in experiment.left_out:
         print(line)
     if options.dry_run:
