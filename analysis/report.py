@@ -52,7 +52,7 @@ IN_ATTRIBUTE_TABLE = ("attributes", "utility", "private")
 
 SCRIPTS = ("sort.js", "frontier.js")
 CODE_NAME = "the code itself"
-MAX_GRIDS = 40
+MAX_GRIDS = 36
 """Encoders whose reconstructions are put into the page; the rest stay in MLflow."""
 
 
@@ -207,7 +207,10 @@ def write_report(
 
 
 def _grids(tables: StudyTables) -> dict[str, list[Grid]]:
-    """Reconstructions: `first` undefended, baseline, labels and frontier encoders, then `more`."""
+    """Reconstructions: `first` undefended, baseline, labels and frontier encoders, then `more`.
+
+    The first ones' codes are shown too; those of all would make the page too large.
+    """
     encoders, labels = tables.encoders, encoder_labels(tables.encoders)
     rows = encoders[encoders["role"].isin(JUDGED_ROLES)]
     best = list(staircase(encoders)[0]["encoder_id"])
@@ -223,7 +226,7 @@ def _grids(tables: StudyTables) -> dict[str, list[Grid]]:
         read = [
             (label, strip(path) if label else strip(path, height=None))
             for label, path in encoder_strips(tables, row["run_id"])
-            if label not in rungs
+            if label not in rungs and (label != CODE or encoder_id in first)
         ]
         strips = tuple(Strip(_strip_name(label, white), image) for label, image in read if image)
         if strips:
