@@ -96,7 +96,7 @@ def _checks(results: Sequence[ClaimResult]) -> str:
 
 def _check(name: str, result: CheckResult) -> str:
     check, found = result.check, result.found
-    side = f"{'above' if check.above else 'below'} {check.bound:g}"
+    side = f"{'above' if check.above else 'below'} {check.bound + 0.0:g}"  # no -0
     verdict = result.verdict + (f" ({result.why})" if result.why else "")
     return f"| {name} | {check.what} | {_figure(found)} | {found.count} | {side} | {verdict} |"
 

@@ -1,7 +1,7 @@
 """Reads what the papers' experiments left: Parquet tables with a row per encoder and per attack."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from analysis.load import AnalysisError
 
 NEEDED = ("recipe", "size", "encoder", "seed", "role", "attacker", "status", "saturated")
 """Columns without which a table is none of ours."""
-SIZES = ("tiny", "small", "paper")
+SOMETIMES = ("steps", "seconds", "made/machine", "made/code")
+"""Columns that a table of encoders alone, or of a constant one, may lack."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,4 @@ def _read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         raise AnalysisError(f"{path}: it lacks {', '.join(missing) or 'its settings'}")
     if table.duplicated(["recipe", "encoder", "seed", "role"]).any():
         raise AnalysisError(f"{path}: an encoder's attack stands there twice")
-    return table, settings
-
-
-def sizes_in(folder: Path) -> Iterable[str]:
-    """The sizes of which there are tables."""
-    return [size for size in SIZES if any(folder.glob(f"*-{size}.parquet"))]
+    return table.reindex(columns=list(dict.fromkeys([*table.columns, *SOMETIMES]))), settings

@@ -16,7 +16,7 @@ from analysis.reproduction import blocks
 from analysis.rows import read_rows
 from trainables.__main__ import main
 from trainables.experiments.config import list_experiments, load_experiment
-from trainables.experiments.store import encoder_folder
+from trainables.experiments.store import EncoderFolder, encoder_folder
 
 
 def run(name: str, results: Path, *words: str) -> int:
@@ -80,7 +80,7 @@ def test_a_failure_is_told_and_costs_nothing_else(
     experiment = load_experiment("pittaluga-collapse", "tiny")
     work = tmp_path / "reproduction"
     (broken,) = (one for one in experiment.encoders if one.name == "batch")
-    checkpoint = encoder_folder(broken, 0, work).path / "training.checkpoint"
+    checkpoint = encoder_folder(broken, 0, work).checkpoint(())
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(b"no checkpoint")
     assert run("pittaluga-collapse", tmp_path, "--only", "batch,per-location") == 1
@@ -89,6 +89,20 @@ def test_a_failure_is_told_and_costs_nothing_else(
     checkpoint.unlink()
     assert run("pittaluga-collapse", tmp_path, "--only", "batch,per-location") == 0
     assert list(table(tmp_path, "pittaluga-collapse")["encoder"]) == ["batch", "per-location"]
+
+
+def test_what_a_result_depends_on_is_in_its_name(tmp_path: Path) -> None:
+    def folder(*words: str, seed: int = 0) -> EncoderFolder:
+        experiment = load_experiment("xiao-table1", "tiny", words)
+        return encoder_folder(experiment.encoders[1], seed, tmp_path)
+
+    plain, patient = folder(), folder("attack.patience=3")
+    assert plain.path == patient.path
+    # An attack that was interrupted under other settings is not gone on with.
+    assert plain.checkpoint(["decoder"]) != patient.checkpoint(["decoder"])
+    assert plain.checkpoint(["decoder"]) != plain.checkpoint(["feature"])
+    others = [folder(seed=1), folder("protector.share=0.7"), folder("data.seed=1")]
+    assert len({plain.path, *(other.path for other in others)}) == 4
 
 
 def test_bad_input_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -168,7 +168,7 @@ def _train(unit: Unit, folder: EncoderFolder, work: Path, device: str) -> dict[s
         "seed": unit.seed,
         "output": str(folder.path),
     }
-    return _finish(ProtectTrial(config), folder.path / "training.checkpoint")
+    return _finish(ProtectTrial(config), folder.checkpoint(()))
 
 
 def _attack(
@@ -192,8 +192,7 @@ def _attack(
         "in_loop": first and encoder.protector is not None,
         "people": first and encoder.people,
     }
-    checkpoint = folder.path / f"{'+'.join(group)}.checkpoint"
-    return _finish(AttackTrial(config), checkpoint)
+    return _finish(AttackTrial(config), folder.checkpoint(group))
 
 
 def _common(encoder: PlannedEncoder, work: Path, device: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Where an experiment's results lie: a folder per encoder, named after all that it depends on."""
 
+import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,16 +98,25 @@ class EncoderFolder:
             parts.append(f"{entry['attacker']} {bound}{entry['test']:.3f}")
         return ", ".join(parts)
 
+    def checkpoint(self, group: Sequence[str]) -> Path:
+        """Where a trial of some attackers keeps how far it is, or that of the training for none."""
+        if not group:
+            return self.path / "training.checkpoint"
+        identity = [self._identity(name) for name in group]
+        return self.path / f"attack-{config_hash({'attackers': identity})}.checkpoint"
+
     def _attack(self, name: str) -> Path:
-        identity = {
+        return self.path / "attacks" / f"{name}-{config_hash(self._identity(name))}.json"
+
+    def _identity(self, name: str) -> dict[str, Any]:
+        """All that an attacker's result depends on beside the encoder."""
+        own = name if name in IN_LOOP_NAMES else named_attacker(name).model_dump(mode="json")
+        return {
             "attack": attack_identity(self.encoder),
-            "attacker": name
-            if name in IN_LOOP_NAMES
-            else named_attacker(name).model_dump(mode="json"),
+            "attacker": own,
             "suite": SUITE_VERSION,
             "extra": str(self.encoder.data.extra_public),
         }
-        return self.path / "attacks" / f"{name}-{config_hash(identity)}.json"
 
     def _keep(self, value: Mapping[str, Any], path: Path) -> None:
         write_text(json.dumps(value), path)
@@ -131,8 +141,13 @@ def attack_identity(encoder: PlannedEncoder) -> dict[str, Any]:
     """What of the attack's settings an attacker's result depends on; weights by their content."""
     settings = encoder.attack.model_dump(mode="json")
     weights = encoder.attack.identity_weights
-    settings["identity_weights"] = None if weights is None else file_hash(weights)
+    settings["identity_weights"] = None if weights is None else _hash_once(weights)
     return {key: value for key, value in settings.items() if key not in NO_ATTACK}
+
+
+@functools.lru_cache
+def _hash_once(weights: Path) -> str:
+    return file_hash(weights)
 
 
 def made() -> dict[str, Any]:
