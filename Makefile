@@ -32,8 +32,8 @@ study: setup
 	$(BIN)/python study/run.py quickstart --resume
 
 test: setup
-	$(BIN)/python -m pytest -m "not ray" -n auto --maxprocesses 4 --dist loadfile
-	$(BIN)/python -m pytest -m "ray"
+	$(BIN)/python -m pytest -m "not ray" -n auto --maxprocesses 4 --dist loadfile --durations 20
+	$(BIN)/python -m pytest -m "ray" --durations 20
 
 check: setup
 	$(BIN)/ruff check .
