@@ -14,7 +14,7 @@ from typing import Literal
 from analysis.contrasts import (
     MIN_SEEDS,
     Cell,
-    Interval,
+    SeedMean,
     Values,
     interval,
     kendall,
@@ -80,7 +80,7 @@ class CheckResult:
     """
 
     check: Check
-    found: Interval
+    found: SeedMean
     verdict: Verdict
     why: str
 
@@ -119,7 +119,7 @@ def check_result(rows: ExperimentRows, check: Check) -> CheckResult:
     return CheckResult(check, found, side, why)
 
 
-def _side(found: Interval, check: Check) -> Verdict:
+def _side(found: SeedMean, check: Check) -> Verdict:
     if found.low > check.bound or found.high < check.bound:
         return "reproduced" if (found.low > check.bound) == check.above else "not reproduced"
     if found.low == found.high == check.bound:

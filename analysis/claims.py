@@ -4,8 +4,6 @@ Every figure is of the test split, of attackers retrained until they saturate, u
 that it is of the loop. Margins stand in the words of each check.
 """
 
-from collections.abc import Sequence
-
 from analysis.checks import (
     Check,
     Claim,
@@ -389,10 +387,3 @@ def _deepobfuscator() -> list[Claim]:
             ),
         ),
     ]  # fmt: skip
-
-
-def needed(all_claims: Sequence[Claim]) -> list[str]:
-    """The recipes that claims need, each once."""
-    return list(
-        dict.fromkeys(c.recipe for claim in all_claims for x in claim.checks for c in x.cells)
-    )

@@ -52,7 +52,7 @@ class Values:
 
 
 @dataclass(frozen=True)
-class Interval:
+class SeedMean:
     """A mean over seeds with its interval.
 
     Attributes:
@@ -96,17 +96,17 @@ def read_cell(rows: ExperimentRows, cell: Cell) -> Values:
     )
 
 
-def interval(values: Sequence[float]) -> Interval:
+def interval(values: Sequence[float]) -> SeedMean:
     """Student's interval of a mean; of equal values it is a point."""
     count = len(values)
     if count == 0:
-        return Interval(math.nan, math.nan, math.nan, 0)
+        return SeedMean(math.nan, math.nan, math.nan, 0)
     mean = math.fsum(values) / count
     if count == 1:
-        return Interval(mean, math.nan, math.nan, 1)
+        return SeedMean(mean, math.nan, math.nan, 1)
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
     half = float(stats.t.ppf((1 + LEVEL) / 2, count - 1)) * spread / math.sqrt(count)
-    return Interval(mean, mean - half, mean + half, count)
+    return SeedMean(mean, mean - half, mean + half, count)
 
 
 def paired(

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.checks import CheckResult, ClaimResult, judge
 from analysis.claims import claims
-from analysis.contrasts import Interval, interval, read_cell
+from analysis.contrasts import SeedMean, interval, read_cell
 from analysis.load import AnalysisError
 from analysis.paper_tables import Entry, PaperTable, paper_tables
 from analysis.rows import ExperimentRows
@@ -128,7 +128,7 @@ def _entry(rows: ExperimentRows, entry: Entry) -> tuple[str, str]:
     return paper, (bound + _figure(found)) if found.count else ""
 
 
-def _figure(found: Interval) -> str:
+def _figure(found: SeedMean) -> str:
     if not found.count:
         return ""
     if found.count == 1:

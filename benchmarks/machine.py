@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from trainables.provenance import processor
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -15,16 +17,9 @@ def describe_machine() -> str:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     return (
-        f"{_processor()}, {len(os.sched_getaffinity(0))} cores, {_memory_gib():.0f} GiB, {device}; "
+        f"{processor()}, {len(os.sched_getaffinity(0))} cores, {_memory_gib():.0f} GiB, {device}; "
         f"Python {platform.python_version()}, torch {torch.__version__}; {today}"
     )
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.machine()
 
 
 def _memory_gib() -> float:

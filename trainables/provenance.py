@@ -51,13 +51,16 @@ def machine() -> str:
 
 
 def processor() -> str:
-    """What computes: the GPU's name, else the processor's."""
-    import torch  # seconds that a caller who asks for the commit alone need not wait
-
-    if torch.cuda.is_available():
-        return str(torch.cuda.get_device_name())
+    """The processor's model."""
     info = Path("/proc/cpuinfo")
     for line in info.read_text(encoding="utf-8").splitlines() if info.exists() else ():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.machine()
+
+
+def device() -> str:
+    """What computes: the GPU's name, else the processor's."""
+    import torch  # seconds that a caller who asks for the commit alone need not wait
+
+    return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else processor()

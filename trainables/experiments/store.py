@@ -11,7 +11,7 @@ from trainables.attackers.in_loop import IN_LOOP_NAMES
 from trainables.attackers.suite import SUITE_VERSION, named_attacker
 from trainables.checkpoint import write_text
 from trainables.experiments.config import CONSTANT, PlannedEncoder
-from trainables.provenance import ROOT, code_version, machine, processor, versions
+from trainables.provenance import ROOT, code_version, device, machine, versions
 from trainables.seeding import config_hash, file_hash
 
 TRAINED = "protect.json"
@@ -154,6 +154,6 @@ def made() -> dict[str, Any]:
     """By which code, on which machine, with which versions."""
     return {
         "code": code_version(ROOT),
-        "machine": f"{processor()}; {machine()}",
+        "machine": f"{device()}; {machine()}",
         "torch": versions().get("torch", ""),
     }
