@@ -1,5 +1,6 @@
 """A paper's experiment on a cluster: its encoders as Ray tasks, its rows in the shared results."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def run_on_ray(
     wanted = wanted_units(experiment)
     check_results(Path(results).absolute())
     for line in [*experiment.left_out, *(plan(wanted, work) if dry_run else ())]:
-        console.print(line, highlight=False)
+        _say(console, line)
     return 0 if dry_run else _run(experiment, wanted, work, resources, console)
 
 
@@ -72,13 +73,17 @@ def _run(
     cpus = max(resources.cpus_per_protect, resources.cpus_per_attack)
     gpus = max(resources.gpus_per_protect, resources.gpus_per_attack)
     place = Place(lambda: RayPool(cpus, gpus), "cuda" if gpus > 0 else "cpu", cpus)
-    path, failures = run_experiment(
-        experiment, wanted, work, place, lambda line: console.print(line, highlight=False)
-    )
-    console.print(f"rows: {path}", highlight=False)
+    say = functools.partial(_say, console)
+    path, failures = run_experiment(experiment, wanted, work, place, say)
+    say(f"rows: {path}")
     for line in failures:
-        console.print(f"failed: {line}", highlight=False)
+        say(f"failed: {line}")
     return 1 if failures else 0
+
+
+def _say(console: Console, line: str) -> None:
+    # An error's own brackets are no markup, and a line is the reader's to wrap.
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _resources(words: Sequence[str]) -> ResourcesConfig:
