@@ -17,6 +17,7 @@ from analysis.codes import codes_record
 from analysis.codes_figure import draw_codes
 from analysis.confirmation import confirmation
 from analysis.confirmation_report import confirmation_table, draw_confirmation
+from analysis.cut_frontiers import cut_frontiers, cut_table, draw_cut_frontiers
 from analysis.drawing import NARROW, WIDE, data_uri, render
 from analysis.faces import faces_sentence, faces_warning, read_identity
 from analysis.figures import draw_gap, draw_saturation
@@ -106,6 +107,12 @@ def draw_figures(tables: StudyTables) -> dict[str, Figure]:
     if kinds.panels:
         figures["kinds"] = draw_kind_frontiers(kinds, points.by_method, num_test)
         figures["kinds-narrow"] = draw_kind_frontiers(kinds, points.by_method, num_test, True)
+    cuts = cut_frontiers(tables.encoders)
+    if cuts:
+        for suffix, narrow in (("", False), ("-narrow", True)):
+            figures[f"cuts{suffix}"] = draw_cut_frontiers(
+                cuts, tables.encoders, points.by_method, num_test, narrow
+            )
     moved = effects(tables.encoders)
     if moved:
         figures["what-mattered"] = draw_effects(moved, num_test)
@@ -170,6 +177,7 @@ def write_report(
         growth_note=growth_note(growth(tables)),
         importance_table=importance_table(read_importances(tables)),
         kind_table=kind_table(kind_frontiers(tables.encoders)),
+        cut_table=cut_table(cut_frontiers(tables.encoders), tables.encoders),
         sure=sure,
         choices_made=choice_cards(tables, wishes, sure, confirmed),
         figures={name: data_uri(svg, "svg+xml") for name, svg in drawn.items()},

@@ -59,7 +59,7 @@ COLLAPSE_COLUMNS = {
 TEXT_COLUMNS = (
     "encoder", "method", "cut", "worst attacker", "attacker", "kind", "saturated", "reason",
     "most often worst", "best trade", "check", "needed", "passed", "note", "leakage of", "axis",
-    "weakest step", "strongest step", "value",
+    "weakest step", "strongest step", "value", "cut point",
 )  # fmt: skip
 STUDY_CHOICES = {
     "perceptual": "perceptual network g",

@@ -13,7 +13,7 @@ from analysis.rebuild import rebuild
 def test_each_kind_has_its_own_frontier(methods_study: Any) -> None:
     tables = load_study("methods", methods_study.uri)
     found = kind_frontiers(tables.encoders)
-    panels = {panel.kind: panel for panel in found.panels}
+    panels = {panel.name: panel for panel in found.panels}
     assert panels.keys() == {"reconstruction", "attribute"}
     # Reconstruction: as worst leakage, (.82, 1), (.80, .80), (.76, .40), r1 (.75, .30), blur.
     corners = [(0.5, 0.2), (0.75, 0.3), (0.76, 0.4), (0.8, 0.8), (0.82, 1.0)]

@@ -277,7 +277,8 @@ def test_rebuild_writes_everything(full_study: Any, tmp_path: Path) -> None:
     assert report == tmp_path / "full" / "report.html"
     assert facts["frontier_size"] == 2
     assert sorted(str(path.relative_to(report.parent)) for path in report.parent.rglob("*.*")) == [
-        "attacks.parquet", "encoders.parquet", "figures/frontier.png", "figures/frontier.svg",
+        "attacks.parquet", "encoders.parquet", "figures/cuts.png", "figures/cuts.svg",
+        "figures/frontier.png", "figures/frontier.svg",
         "figures/in-loop-against-verified.png", "figures/in-loop-against-verified.svg",
         "figures/reconstructions.png", "figures/reconstructions.svg",
         "figures/saturation.png", "figures/saturation.svg", "figures/what-mattered.png",
