@@ -52,19 +52,24 @@ def measure_limits(device: torch.device, dtype: torch.dtype) -> Limits:
     return Limits(_matrix(device, dtype), _convolution(device, dtype), _bandwidth(device))
 
 
-def rate(work: Callable[[], object], device: torch.device) -> float:
+def rate(
+    work: Callable[[], object],
+    device: torch.device,
+    seconds: float = SECONDS,
+    repetitions: int = REPETITIONS,
+) -> float:
     """Calls per second: the best of several repetitions, after one that does not count."""
     work()
     synchronise(device)
     count, best = 1, 0.0
-    for _ in range(REPETITIONS):
+    for _ in range(repetitions):
         start = time.perf_counter()
         for _ in range(count):
             work()
         synchronise(device)
         elapsed = time.perf_counter() - start
         best = max(best, count / elapsed)
-        count = max(1, round(count * SECONDS / elapsed))
+        count = max(1, round(count * seconds / elapsed))
     return best
 
 
