@@ -96,3 +96,14 @@ def test_recipes_name_no_place_of_a_machine() -> None:
         text = path.read_text(encoding="utf-8")
         assert "root:" not in text
         assert "weights:" not in text
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_a_recipe_says_stands_above_its_base_s_size(size: str) -> None:
+    # Section 4.2 of Pittaluga has the constraint on the variance alone; its other tables weigh.
+    def alphas(name: str) -> set[float]:
+        protectors = [encoder.protector for encoder in loaded(name, size).encoders]
+        return {one.alpha for one in protectors if hasattr(one, "alpha")}
+
+    assert alphas("pittaluga-collapse") == {0.0}
+    assert alphas("pittaluga-table1") == {0.0625 if size == "paper" else 0.25}

@@ -167,7 +167,7 @@ def load_experiment(name: str, size: str = "tiny", words: Sequence[str] = ()) ->
         raise unknown("recipe", name, known)
     if size not in SIZES:
         raise unknown("size", size, SIZES)
-    recipe = _in_size(_read(name), size)
+    recipe = _read(name, size)
     given = _words(words)
     plain = {key: value for key, value in given.items() if key in ("seeds", "precision")}
     try:
@@ -187,21 +187,19 @@ def load_experiment(name: str, size: str = "tiny", words: Sequence[str] = ()) ->
     return Experiment(name, size, recipe.seeds, tuple(encoders), tuple(dict.fromkeys(left_out)))
 
 
-def _read(name: str) -> Recipe:
-    path = RECIPES / f"{name}.yaml"
-    tree = read_yaml(path.read_text(encoding="utf-8"))
+def _read(name: str, size: Size) -> Recipe:
+    """A recipe in one size, over its base in the same size.
+
+    What a recipe says of all its sizes stands above what its base says of one.
+    """
+    tree = read_yaml((RECIPES / f"{name}.yaml").read_text(encoding="utf-8"))
     try:
         recipe = Recipe(**tree)
+        below = {} if recipe.base is None else _read(recipe.base, size).model_dump()
+        own = _over(recipe.model_dump(exclude_unset=True), recipe.sizes.get(size, {}))
+        return Recipe(**_over(below, own))
     except ValidationError as error:
         raise from_validation(f"recipe {name}", error) from error
-    if recipe.base is None:
-        return recipe
-    return Recipe(**_over(_read(recipe.base).model_dump(), recipe.model_dump(exclude_unset=True)))
-
-
-def _in_size(recipe: Recipe, size: Size) -> Recipe:
-    tree = recipe.model_dump()
-    return Recipe(**_over(tree, recipe.sizes.get(size, {})))
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:
