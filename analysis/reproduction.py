@@ -10,6 +10,7 @@ from analysis.checks import CheckResult, ClaimResult, judge
 from analysis.claims import claims
 from analysis.contrasts import SeedMean, interval, read_cell
 from analysis.load import AnalysisError
+from analysis.paper_settings import settings_table
 from analysis.paper_tables import Entry, PaperTable, paper_tables
 from analysis.rows import ExperimentRows
 
@@ -33,9 +34,12 @@ def blocks(rows: ExperimentRows) -> dict[str, str]:
     """Name → Markdown of everything that is rebuilt from the rows."""
     results = judged(rows)
     found = {"verdicts": _verdicts(results), "checks": _checks(results), "runs": _runs(rows)}
+    found["settings"] = settings_table(rows)
     made = set(rows.table["recipe"])
-    found |= {table.recipe: _table(rows, table) for table in paper_tables() if table.recipe in made}
-    return found
+    return found | {
+        table.recipe: _table(rows, table) if table.recipe in made else _not_run(table)
+        for table in paper_tables()
+    }
 
 
 def fill(page: str, own: Mapping[str, str]) -> str:
@@ -47,7 +51,7 @@ def fill(page: str, own: Mapping[str, str]) -> str:
     missing = [name for name, _ in _BLOCK.findall(page) if name not in own]
     if missing:
         raise AnalysisError(
-            f"the page has a place for {', '.join(missing)}, of which there are no rows; known: "
+            f"the page has a place for {', '.join(missing)}, which nothing fills; known: "
             f"{', '.join(own)}"
         )
     return _BLOCK.sub(lambda m: f"<!-- begin {m[1]} -->\n{own[m[1]]}\n<!-- end {m[1]} -->", page)
@@ -118,6 +122,10 @@ def _table(rows: ExperimentRows, table: PaperTable) -> str:
             *lines,
         ]
     )
+
+
+def _not_run(table: PaperTable) -> str:
+    return f"**{table.title}**\n\nNot run yet."
 
 
 def _entry(rows: ExperimentRows, entry: Entry) -> tuple[str, str]:

@@ -22,11 +22,16 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def keep(folder: Path, rows: list[dict[str, object]], name: str = "deepobfuscator-table3") -> Path:
+def keep(
+    folder: Path,
+    rows: list[dict[str, object]],
+    name: str = "deepobfuscator-table3",
+    settings: object = None,
+) -> Path:
     path = folder / f"{name}-small.parquet"
     folder.mkdir(parents=True, exist_ok=True)
     table = pa.Table.from_pandas(pd.DataFrame(rows))
-    pq.write_table(table.replace_schema_metadata({"settings": "{}"}), path)
+    pq.write_table(table.replace_schema_metadata({"settings": json.dumps(settings or {})}), path)
     return path
 
 
@@ -78,7 +83,29 @@ def test_what_was_run_is_told(tmp_path: Path) -> None:
     assert "| `deepobfuscator-table3` | 1 × 2 | 2 | 1.0 | 0 | a machine | 0123456 |" in found
 
 
-def test_a_place_without_rows_is_told() -> None:
+def test_settings_stand_beside_the_paper_s(tmp_path: Path) -> None:
+    def settings(alpha: float) -> dict[str, object]:
+        return {
+            "data": {"source": "folder", "image_size": [48, 48]}, "precision": "bf16",
+            "model": {"backbone": "scene", "width": 0.25}, "attack": {"lr": 0.001},
+            "protector": {"rounds": 1500, "alpha": alpha},
+        }  # fmt: skip
+
+    own = {"a": settings(0.25), "b": settings(0.0), "c": settings(0.25)}
+    keep(tmp_path, attacks("a", "private", [0.1]), "pittaluga-table1", own)
+    found = blocks(read_rows(tmp_path, "small"))["settings"]
+    assert "| Pittaluga | α | 0.0625; 0 in section 4.2 | 0.25; 0 |" in found
+    assert "| Pittaluga | image size | 224 × 224 | 48 × 48 |" in found
+    assert "| Pittaluga | network | a code of 28 × 28 × 3 | scene, 0.25 of its channels |" in found
+    assert "Xiao" not in found
+
+
+def test_a_table_that_was_not_run_says_so(tmp_path: Path) -> None:
+    keep(tmp_path, attacks("defended", "mirror", [0.1]))
+    assert "Not run yet." in blocks(read_rows(tmp_path, "small"))["xiao-table2"]
+
+
+def test_a_place_that_nothing_fills_is_told() -> None:
     page = "<!-- begin verdicts -->\nold\n<!-- end verdicts -->\n"
     assert fill(page, {"verdicts": "new"}) == page.replace("old", "new")
     with pytest.raises(AnalysisError, match="xiao-table9"):

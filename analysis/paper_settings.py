@@ -1,0 +1,160 @@
+"""What differs between a paper's experiments and ours: data, size, networks, Φ, g, schedule.
+
+Ours is read from the settings that every table of rows carries. Where encoders or recipes differ in
+one, all its values stand there.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.rows import ExperimentRows
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One setting.
+
+    Attributes:
+        what: Its name.
+        paper: What the paper has; `not given` where it says nothing.
+        ours: What an encoder's settings say; empty where they say nothing of it.
+    """
+
+    what: str
+    paper: str
+    ours: Callable[[Settings], str]
+
+
+@dataclass(frozen=True)
+class Paper:
+    """The settings of one paper.
+
+    Attributes:
+        name: As the project calls it.
+        prefix: What the names of its recipes begin with.
+        differences: What is compared.
+    """
+
+    name: str
+    prefix: str
+    differences: tuple[Difference, ...]
+
+
+def _of(part: str, *fields: str) -> Callable[[Settings], str]:
+    """The values of some fields of a part, `field value` where there are several."""
+
+    def read(settings: Settings) -> str:
+        own = settings.get(part, {})
+        found = [(name, own[name]) for name in fields if own.get(name) is not None]
+        if len(fields) == 1:
+            return _text(found[0][1]) if found else ""
+        return ", ".join(f"{name} {_text(value)}" for name, value in found)
+
+    return read
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return " × ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _network(settings: Settings) -> str:
+    model = settings["model"]
+    return f"{model['backbone']}, {model['width']:g} of its channels"
+
+
+def _images(settings: Settings) -> str:
+    source = str(settings["data"]["source"])
+    return {"celeba": "CelebA's files", "folder": "photographs, a folder per category"}.get(
+        source, source
+    )
+
+
+def _precision(settings: Settings) -> str:
+    return str(settings["precision"])
+
+
+_SCHEDULE = ("rounds", "batch_size", "encoder_lr", "encoder_lr_decay", "adversary_lr")
+_ATTACK = ("batch_size", "lr", "min_steps", "max_steps", "min_delta", "patience", "evaluate_every")
+_PRECISION = Difference("arithmetic of training", "not given", _precision)
+
+PAPERS = (
+    Paper(
+        "Xiao",
+        "xiao-",
+        (
+            Difference("images", "CelebA: 160,000 private, 40,000 public", _images),
+            Difference("image size", "not given", _of("data", "image_size")),
+            Difference("network", "resnet50", _network),
+            Difference("g", "VGG-16, conv1 to conv5, ImageNet", _of("model", "perceptual")),
+            Difference("Φ", "OpenFace", _of("attack", "identity_model")),
+            Difference("weights", "not given", _of("protector", "lambda1", "mu1", "mu2")),
+            Difference("training", "not given", _of("protector", *_SCHEDULE)),
+            Difference("attackers", "not given", _of("attack", *_ATTACK)),
+            _PRECISION,
+        ),
+    ),
+    Paper(
+        "Pittaluga",
+        "pittaluga-",
+        (
+            Difference("images", "Places-365, ten categories", _images),
+            Difference("image size", "224 × 224", _of("data", "image_size")),
+            Difference("network", "a code of 28 × 28 × 3", _network),
+            Difference("α", "0.0625; 0 in section 4.2", _of("protector", "alpha")),
+            Difference(
+                "training",
+                "rounds 860,000, batch_size 128, encoder_lr 0.0001, encoder_lr_decay 0.1, "
+                "adversary_lr 0.0001",
+                _of("protector", *_SCHEDULE),
+            ),
+            Difference(
+                "attackers",
+                "batch_size 128, lr 0.00001 on codes, 1 to 4.5 million steps",
+                _of("attack", *_ATTACK),
+            ),
+            _PRECISION,
+        ),
+    ),
+    Paper(
+        "DeepObfuscator",
+        "deepobfuscator-",
+        (
+            Difference("images", "CelebA: 160,000 and 40,000", _images),
+            Difference("image size", "216 × 176", _of("data", "image_size")),
+            Difference("network", "vgg16, two blocks, 4,096 in the head", _network),
+            Difference("weights", "λ1 = λ2 = 1", _of("protector", "lambda1", "lambda2")),
+            Difference(
+                "training",
+                "batch_size 64; the rest not given",
+                _of("protector", *_SCHEDULE, "joint_rounds", "adversary_rounds"),
+            ),
+            Difference("attackers", "not given", _of("attack", *_ATTACK)),
+            _PRECISION,
+        ),
+    ),
+)  # fmt: skip
+
+
+def settings_table(rows: ExperimentRows) -> str:
+    """Markdown: a row per paper and setting, the paper's beside ours."""
+    lines = ["| | setting | paper | ours |", "|---|---|---|---|"]
+    for paper in PAPERS:
+        encoders = [
+            settings
+            for recipe, own in rows.settings.items()
+            if recipe.startswith(paper.prefix)
+            for settings in own.values()
+        ]
+        for row in paper.differences if encoders else ():
+            ours = "; ".join(_distinct(row.ours(settings) for settings in encoders))
+            lines.append(f"| {paper.name} | {row.what} | {row.paper} | {ours} |")
+    return "\n".join(lines)
+
+
+def _distinct(values: Iterable[str]) -> list[str]:
+    return [value for value in dict.fromkeys(values) if value]
