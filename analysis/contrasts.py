@@ -17,6 +17,8 @@ from analysis.rows import ExperimentRows
 LEVEL = 0.95
 MIN_SEEDS = 3
 """Seeds below which nothing is decided."""
+FACE, SCORE, MCC = "face_similarity", "test", "utility/mean_mcc"
+"""Columns: of the face that a decoder rebuilt, an attacker's own score, the service's utility."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Figures are the papers' own (methods, section 5); shares of one where a paper pr
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.claims import CUTS, LAMBDA2
+from analysis.claims_xiao import CUTS, LAMBDA2
 from analysis.contrasts import Cell
 
 

@@ -1,0 +1,118 @@
+"""Pittaluga's claims (P1 to P7), each as checks over the rows of their experiments."""
+
+from analysis.checks import Check, Claim, lower, mean_lower, not_lower, ratio_above, single
+from analysis.contrasts import SCORE, Cell
+
+
+def pittaluga_claims() -> list[Claim]:
+    """Of learned privacy-preserving encodings (Tables 1 and 2, section 4.2)."""
+
+    def one(encoder: str, metric: str, role: str) -> Cell:
+        return Cell("pittaluga-table1", encoder, metric, role)
+
+    def two(encoder: str, task: str, metric: str = SCORE) -> Cell:
+        return Cell("pittaluga-table2", encoder, metric, f"probe/{task}")
+
+    def collapsed(style: str) -> Cell:
+        return Cell("pittaluga-collapse", style, "collapsed")
+
+    tasks = ("first", "second")
+    hidden = (("inhibit-first", "first"), ("inhibit-second", "second"), ("promote-one", "first"))
+    others = ("fifth", "sixth")
+    return [
+        Claim(
+            "P1",
+            "In the loop both losses look private",
+            "Table 1, validation: GAN 51.1 and 50.1%, flip 52.1 and 53.6%",
+            tuple(
+                single(
+                    f"private accuracy in the loop (selection), {loss}, {task} task, below 0.6",
+                    one(f"{loss}-{task}", "selection", "in_loop_attribute"), 0.6, above=False,
+                )
+                for loss in ("gan", "flip")
+                for task in tasks
+            ),
+        ),
+        Claim(
+            "P2",
+            "After saturation the GAN-trained encoder leaks far more than the flip-trained one",
+            "Table 1, test: GAN 84.3 and 84.5%, flip 65.3 and 73.5%",
+            tuple(
+                lower(
+                    f"private accuracy, flip less GAN, {task} task",
+                    one(f"flip-{task}", SCORE, "private"), one(f"gan-{task}", SCORE, "private"),
+                )
+                for task in tasks
+            ),
+        ),
+        Claim(
+            "P3",
+            "Encoders beat blur on the private task",
+            "Table 2: Army Base .754 against .914 blurred, Airport .750 against .869",
+            tuple(
+                lower(
+                    f"private accuracy of the {task} task, {name} less blur",
+                    two(name, task), two("blur", task),
+                )
+                for name, task in hidden
+            ),
+        ),
+        Claim(
+            "P4",
+            "A promoted task keeps its accuracy",
+            "Table 2: Airport .916 of .967 on images, Army Base .956 of .983",
+            (
+                not_lower(
+                    "promoted accuracy less that on images, above -0.05",
+                    two("promote-one", "second"), two("identity", "second"), 0.05,
+                ),
+            ),
+        ),
+        Claim(
+            "P5",
+            "More promoted tasks, more general utility and somewhat more leakage",
+            "Table 2: Airfield .836 → .897, Amphitheater .785 → .862; Army Base .653 → .717 → .807",
+            (
+                mean_lower(
+                    "accuracy of tasks neither hidden nor promoted, one promoted less three",
+                    [two("promote-one", task) for task in others],
+                    [two("promote-three", task) for task in others],
+                ),
+                lower(
+                    "private accuracy, one promoted less three",
+                    two("promote-one", "first"), two("promote-three", "first"),
+                ),
+            ),
+        ),
+        Claim(
+            "P6",
+            "Only per-location normalisation without bias avoids collapse",
+            "Section 4.2: none: all outputs; batch: 75% at zero variance; per location with bias: "
+            "90% below 0.5; without: none",
+            (
+                *(
+                    single(
+                        f"share of encoders that collapse, {style}, above a half",
+                        collapsed(style), 0.5, above=True,
+                    )
+                    for style in ("none", "batch", "per-location-bias")
+                ),
+                Check(
+                    "share of encoders that collapse, per location without bias, below a half",
+                    (collapsed("per-location"),), lambda v: v[0], 0.5, above=False,
+                ),
+            ),
+        ),
+        Claim(
+            "P7",
+            "Attackers need far more steps on defended encoders than on images",
+            "Section 4: 1 to 4.5 million steps against 20,000 to 90% on images",
+            tuple(
+                ratio_above(
+                    f"steps to saturation on {name} over those on images, above 1",
+                    two(name, task, "steps"), two("identity", task, "steps"), 1.0,
+                )
+                for name, task in hidden[:2]
+            ),
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,154 @@
+"""Xiao's claims (X1 to X8), each as checks over the rows of their experiments."""
+
+from analysis.checks import Check, Claim, falls, lower, not_lower
+from analysis.contrasts import FACE, MCC, SCORE, Cell
+
+LAMBDA2 = ("0", "1", "2", "3", "4", "5", "10")
+CUTS = ("conv1", "conv2", "conv3", "conv4", "avgpool", "fc")
+
+
+def xiao_claims() -> list[Claim]:
+    """Of adversarial reconstruction learning (Tables 1 to 3)."""
+
+    def one(encoder: str, metric: str, role: str = "") -> Cell:
+        return Cell("xiao-table1", encoder, metric, role)
+
+    def two(value: str, metric: str, role: str = "") -> Cell:
+        return Cell("xiao-table2", f"lambda2-{value}", metric, role)
+
+    def three(cut: str, defence: str, metric: str, role: str = "") -> Cell:
+        return Cell("xiao-table3", f"{cut}-{defence}", metric, role)
+
+    def pair(what: str, metric: str, role: str) -> Check:
+        return lower(what, one("defended", metric, role), one("undefended", metric, role))
+
+    def over(what: str, metric: str, role: str = "") -> Check:
+        return falls(f"{what} falls with λ2", [two(value, metric, role) for value in LAMBDA2])
+
+    both = ("undefended", "defended")
+    return [
+        Claim(
+            "X1",
+            "λ1 > 0 lowers face and feature similarity at a small cost in MCC",
+            "Table 1, rows 1 and 2: .551 → .515, .835 → .574, MCC .641 → .612",
+            (
+                pair("face similarity, defended less undefended, weak attacker", FACE, "weak"),
+                pair("feature similarity, defended less undefended", SCORE, "feature"),
+                not_lower(
+                    "mean MCC, defended less undefended, above -0.05",
+                    one("defended", MCC), one("undefended", MCC), 0.05,
+                ),
+            ),
+        ),
+        Claim(
+            "X2",
+            "The strong attacker leaks at least as much as the weak one, and the defence holds "
+            "against both",
+            "Table 1, rows 1 to 4: .551, .515 (weak), .585, .513 (strong)",
+            (
+                *(
+                    not_lower(
+                        f"face similarity of {name}, strong less weak, above -0.01",
+                        one(name, FACE, "strong"), one(name, FACE, "weak"), 0.01,
+                    )
+                    for name in both
+                ),
+                pair("face similarity, defended less undefended, weak attacker", FACE, "weak"),
+                pair("face similarity, defended less undefended, strong attacker", FACE, "strong"),
+            ),
+        ),
+        Claim(
+            "X3",
+            "More data helps the attacker",
+            "Table 1, rows 1 and 5: .551 → .594; 2 and 6: .515 → .541; features .835 → .864, "
+            ".574 → .633",
+            tuple(
+                lower(
+                    f"{what} of {name}, with half the public images less with all of them",
+                    one(name, metric, role), one(name, metric, f"{role}_more"),
+                )
+                for name in both
+                for what, metric, role in (
+                    ("face similarity", FACE, "weak"), ("feature similarity", SCORE, "feature"),
+                )
+            ),
+        ),
+        Claim(
+            "X4",
+            "More data for both lowers neither MCC",
+            "Table 1, rows 1 and 7: .641 → .651; 2 and 8: .612 → .630",
+            tuple(
+                not_lower(
+                    f"mean MCC of {name}, with all images less with half, above -0.01",
+                    one(f"{name}-more", MCC), one(name, MCC), 0.01,
+                )
+                for name in both
+            ),
+        ),
+        Claim(
+            "X5",
+            "An encoder for one attribute leaks less than one for all",
+            "Table 1, rows 1 and 9: .551 → .460; 2 and 10: .515 → .424; features .835 → .494, "
+            ".574 → .489",
+            tuple(
+                lower(
+                    f"{what} of {name}, for Smiling less for all attributes",
+                    one(f"{name}-smiling", metric, role), one(name, metric, role),
+                )
+                for name in both
+                for what, metric, role in (
+                    ("face similarity", FACE, "weak"), ("feature similarity", SCORE, "feature"),
+                )
+            ),
+        ),
+        Claim(
+            "X6",
+            "MCC, face and feature similarity, SSIM and PSNR fall as λ2 grows; at 10 what is "
+            "rebuilt is the mean face",
+            "Table 2: MCC .631 → .000, face .631 → .294, feature .862 → .374, SSIM .300 → .158, "
+            "PSNR 15.4 → 12.9",
+            (
+                over("mean MCC", MCC),
+                over("face similarity", FACE, "weak"),
+                over("feature similarity", SCORE, "feature"),
+                over("SSIM", "ssim", "weak"),
+                over("PSNR", "psnr", "weak"),
+                lower(
+                    "face similarity, λ2 = 10 less a constant code's, below 0.05",
+                    two("10", FACE, "weak"), Cell("xiao-table2", "constant", FACE, "weak"), -0.05,
+                ),
+            ),
+        ),
+        Claim(
+            "X7",
+            "Without a defence face similarity falls with depth",
+            "Table 3: .98, .95, .74, .64, .55, .54",
+            (
+                falls(
+                    "face similarity falls with depth, undefended",
+                    [three(cut, "undefended", FACE, "weak") for cut in CUTS],
+                ),
+                lower(
+                    "face similarity, fc less conv1, undefended",
+                    three("fc", "undefended", FACE, "weak"),
+                    three("conv1", "undefended", FACE, "weak"),
+                ),
+            ),
+        ),
+        Claim(
+            "X8",
+            "With the defence face similarity and the LDA score are lower at every depth",
+            "Table 3: face .36, .48, .49, .52, .50, .51; LDA .28, .39, .34, .35, .42, .67 against "
+            "1.96, 1.77, .78, .54, .52, .39",
+            tuple(
+                lower(
+                    f"{what} at {cut}, defended less undefended",
+                    three(cut, "defended", metric, role), three(cut, "undefended", metric, role),
+                )
+                for cut in CUTS
+                for what, metric, role in (
+                    ("face similarity", FACE, "weak"), ("LDA score", "codes/lda_score", ""),
+                )
+            ),
+        ),
+    ]  # fmt: skip
