@@ -180,11 +180,19 @@ def _claims(words: Sequence[str]) -> int:
         "--into", type=Path, metavar="PAGE",
         help="rebuild the tables of a Markdown page, such as docs/reproduction.md",
     )  # fmt: skip
+    parser.add_argument(
+        "--tracking-uri", metavar="URI",
+        help="read the tables that study/run.py told MLflow at this address, not a folder's",
+    )  # fmt: skip
     options = parser.parse_args(words)
     from analysis.reproduction import counted, fill_file, judged, verdict_lines
     from analysis.rows import read_rows
+    from analysis.tracked_rows import read_tracked_rows
 
-    rows = read_rows(options.folder, options.size)
+    if options.tracking_uri:
+        rows = read_tracked_rows(options.tracking_uri, options.size)
+    else:
+        rows = read_rows(options.folder, options.size)
     results = judged(rows)
     for line in verdict_lines(results):
         print(line)

@@ -90,7 +90,7 @@ class StudyTables:
         target = Path(self._downloads.name) / run_id
         target.mkdir(exist_ok=True)
         try:
-            with _no_progress_bars():
+            with no_progress_bars():
                 local = Path(
                     download_artifacts(
                         run_id=run_id, artifact_path=path, dst_path=str(target),
@@ -190,19 +190,19 @@ def load_study(name: str, tracking_uri: str) -> StudyTables:
         AnalysisError: There is no such study (the message lists those there are), or MLflow cannot
             be read at that address.
     """
-    _check_database(tracking_uri)
+    check_database(tracking_uri)
     try:
         client = MlflowClient(tracking_uri)
         experiment = client.get_experiment_by_name(name)
         if experiment is None or experiment.lifecycle_stage != "active":
             raise AnalysisError(_unknown_study(client, name, tracking_uri))
         ids = [experiment.experiment_id]
-        studies = _search(client, ids, "study")
+        studies = search(client, ids, "study")
         if not studies:
             raise AnalysisError(_unknown_study(client, name, tracking_uri))
         study = studies[-1]
-        encoder_runs = _search(client, ids, "encoder")
-        attack_runs = _search(client, ids, "attack")
+        encoder_runs = search(client, ids, "encoder")
+        attack_runs = search(client, ids, "attack")
     except AnalysisError:
         raise
     except Exception as error:  # every backend has its own: MLflow, SQLAlchemy, requests, …
@@ -245,7 +245,7 @@ def _local_folder(address: str) -> Path | None:
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
+def no_progress_bars() -> Iterator[None]:
     """MLflow would draw two bars per file; it can only be told so by the environment."""
     name = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
     before = os.environ.get(name)
@@ -259,7 +259,7 @@ def _no_progress_bars() -> Iterator[None]:
             os.environ[name] = before
 
 
-def _check_database(tracking_uri: str) -> None:
+def check_database(tracking_uri: str) -> None:
     """Refuses an SQLite file that is not there: opening it would quietly make an empty one."""
     if not tracking_uri.startswith("sqlite:"):
         return
@@ -272,13 +272,13 @@ def _check_database(tracking_uri: str) -> None:
 
 def _unknown_study(client: MlflowClient, name: str, tracking_uri: str) -> str:
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
-    runs = _search(client, ids, "study") if ids else []
+    runs = search(client, ids, "study") if ids else []
     known = sorted({run.data.tags.get("study", "") for run in runs} - {""})
     there = f"the studies there are: {', '.join(known)}" if known else "there is no study there"
     return f"study {name!r} is not in MLflow at {masked(tracking_uri)}; {there}"
 
 
-def _search(client: MlflowClient, experiments: list[str], kind: str) -> list[Run]:
+def search(client: MlflowClient, experiments: list[str], kind: str) -> list[Run]:
     """All runs of a kind, oldest first."""
     runs: list[Run] = []
     token: str | None = None

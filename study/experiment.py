@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from study.config import ResourcesConfig
-from study.places import check_results
+from study.places import check_database, check_results, tracking_address
 from trainables.errors import ConfigError, from_validation
 from trainables.experiments.config import Experiment, load_experiment
 from trainables.experiments.run import FOLDER, plan, run_experiment, wanted_units
@@ -47,38 +47,52 @@ def run_on_ray(
         raise ConfigError(
             f"--results {results}: a paper's experiment needs a folder that every node shares"
         )
-    work = Path(results).absolute() / FOLDER
+    folder = Path(results).absolute()
+    work = folder / FOLDER
     wanted = wanted_units(experiment)
-    check_results(Path(results).absolute())
+    check_results(folder)
+    tracking = tracking_address(folder)
+    if not tracking.startswith(("http:", "https:")):
+        check_database("MLFLOW_TRACKING_URI", tracking, create=False, near=folder)
     for line in [*experiment.left_out, *(plan(wanted, work) if dry_run else ())]:
         _say(console, line)
-    return 0 if dry_run else _run(experiment, wanted, work, resources, console)
+    return 0 if dry_run else _run(experiment, wanted, work, tracking, resources, console)
 
 
 def _run(
     experiment: Experiment,
     wanted: Sequence[Unit],
     work: Path,
+    tracking: str,
     resources: ResourcesConfig,
     console: Console,
 ) -> int:
     # Seconds that a dry run need not take.
+    from study.experiment_runs import ExperimentRuns
     from study.mirror import Mirror
     from study.ray_pool import RayPool
     from study.sweep import check_nodes, check_shared, node_resources, start_ray
+    from study.tracking import connect
 
+    say = functools.partial(_say, console)
+    work.mkdir(parents=True, exist_ok=True)
+    told = ExperimentRuns(
+        connect(tracking), tracking, experiment.name, experiment.size,
+        work.parent / "mlartifacts" / f"{experiment.name}-{experiment.size}", say,
+    )  # fmt: skip
     start_ray()
     check_nodes(resources, node_resources())
     check_shared(Mirror(work.parent, None))
     cpus = max(resources.cpus_per_protect, resources.cpus_per_attack)
     gpus = max(resources.gpus_per_protect, resources.gpus_per_attack)
     place = Place(lambda: RayPool(cpus, gpus), "cuda" if gpus > 0 else "cpu", cpus)
-    say = functools.partial(_say, console)
-    path, failures = run_experiment(experiment, wanted, work, place, say)
+    path, failures = run_experiment(experiment, wanted, work, place, say, told.tell)
     say(f"rows: {path}")
     for line in failures:
         say(f"failed: {line}")
-    return 1 if failures else 0
+    if told.outage:
+        say(f"MLflow lacks some of it ({told.outage}); the same command tells it the rest")
+    return 1 if failures or told.outage else 0
 
 
 def _say(console: Console, line: str) -> None:

@@ -68,13 +68,7 @@ def find_places(config: StudyConfig, results: Path | str) -> Places:
         )
     if results.exists() and not results.is_dir():
         raise ConfigError(f"--results: {results} is a file; a folder is needed")
-    tracking = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{results / 'mlflow.db'}"
-    if tracking.startswith("file:") or "://" not in tracking:
-        raise ConfigError(
-            f"MLFLOW_TRACKING_URI: MLflow no longer keeps runs in plain folders, got "
-            f"{masked(tracking)!r}; "
-            "use sqlite:///PATH, postgresql://… or http(s)://…"
-        )
+    tracking = tracking_address(results)
     storage = (
         config.study.storage
         or os.environ.get("OPTUNA_STORAGE")
@@ -87,6 +81,22 @@ def find_places(config: StudyConfig, results: Path | str) -> Places:
                 f"the results does not last; got {used!r}"
             )
     return Places(StudyFolder(results, config.study.name, address), tracking, storage)
+
+
+def tracking_address(results: Path) -> str:
+    """MLflow's address: $MLFLOW_TRACKING_URI, or a database in the results folder.
+
+    Raises:
+        ConfigError: If it is a folder.
+    """
+    tracking = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{results / 'mlflow.db'}"
+    if tracking.startswith("file:") or "://" not in tracking:
+        raise ConfigError(
+            f"MLFLOW_TRACKING_URI: MLflow no longer keeps runs in plain folders, got "
+            f"{masked(tracking)!r}; "
+            "use sqlite:///PATH, postgresql://… or http(s)://…"
+        )
+    return tracking
 
 
 def check_results(results: Path) -> None:

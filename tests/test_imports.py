@@ -21,7 +21,9 @@ FORBIDDEN = {
     "analysis": {"ray", "torch", "optuna"},
 }
 ONLY_IN = {
-    "mlflow": {"study/tracking.py", "analysis/load.py", "analysis/runs.py"},
+    "mlflow": {
+        "study/tracking.py", "analysis/load.py", "analysis/runs.py", "analysis/tracked_rows.py",
+    },
     "ray": {"study/ray_pool.py", "study/search.py", "study/sweep.py", "study/trial.py"},
 }
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis.tracked_rows import read_tracked_rows
 from study.run import main
 from trainables.__main__ import main as alone
 
@@ -21,13 +22,16 @@ def table(results: Path) -> pd.DataFrame:
 
 @pytest.mark.ray
 def test_ray_s_rows_are_those_of_one_process(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there, here = tmp_path / "there", tmp_path / "here"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert run(there) == 0
     assert "4/4" in capsys.readouterr().out
     assert run(there) == 0
     assert "4 of 4 were done before" in capsys.readouterr().out
+    tracked = read_tracked_rows(f"sqlite:///{there / 'mlflow.db'}", "tiny").table
+    pd.testing.assert_frame_equal(tracked[table(there).columns], table(there))
     assert alone([NAME, "--results", str(here)]) == 0
     times = ["seconds", "cost/latency_ms"]
     pd.testing.assert_frame_equal(

@@ -48,8 +48,17 @@ def run_experiment(
     work: Path,
     place: Place,
     say: Callable[[str], None],
+    kept: Callable[[Path], None] = lambda path: None,
 ) -> tuple[Path, list[str]]:
     """Runs what is missing and writes the table anew after each encoder.
+
+    Args:
+        experiment: The experiment.
+        wanted: What of it to run.
+        work: Folder of all experiments.
+        place: What computes.
+        say: Is told how far it is.
+        kept: Is told of the table whenever it was written.
 
     Returns:
         The table, and what failed, one line each.
@@ -61,6 +70,7 @@ def run_experiment(
         found = rows(experiment, work)
         if found:
             write_rows(found, settings, path)
+            kept(path)
 
     failures = run_units(wanted, work, place, say, keep)
     keep()
