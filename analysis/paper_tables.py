@@ -187,6 +187,7 @@ def _pittaluga_table2() -> PaperTable:
 def _collapse() -> PaperTable:
     papers: dict[str, tuple[str, Figures]] = {
         "none": ("no normalisation", (None, 1.0, None)),
+        "none-bias": ("no normalisation, biases", (None, 1.0, None)),
         "batch": ("batch, no bias", (.75, None, None)),
         "per-location-bias": ("per location, bias", (0.0, .90, None)),
         "per-location": ("per location, no bias", (0.0, 0.0, None)),

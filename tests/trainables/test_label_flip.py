@@ -173,7 +173,9 @@ def test_attributes_that_exclude_each_other_have_a_class_for_none(
     torch.testing.assert_close(logits, expected)
 
 
-@pytest.mark.parametrize("normalisation", ["per_location", "batch", "per_location_bias", "none"])
+@pytest.mark.parametrize(
+    "normalisation", ["per_location", "batch", "per_location_bias", "none", "none_bias"]
+)
 def test_the_style_reaches_the_encoder(normalisation, monkeypatch):
     asked, build = [], base.build_encoder
 
@@ -187,7 +189,7 @@ def test_the_style_reaches_the_encoder(normalisation, monkeypatch):
     assert isinstance(protector.encoder[-1], nn.Tanh)
     per_location = [p for p in protector.encoder.modules() if isinstance(p, PerLocationNorm)]
     # Conv3 of a ResNet-18 has ten normalised convolutions; the code's own comes on top.
-    assert len(per_location) == {"batch": 0, "none": 1}.get(normalisation, 11)
+    assert len(per_location) == {"batch": 0, "none": 1, "none_bias": 1}.get(normalisation, 11)
     with torch.no_grad():
         assert protector.encoder.train()(make_batch().images).abs().max() < 1
 

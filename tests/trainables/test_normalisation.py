@@ -8,7 +8,7 @@ from torchvision.models.resnet import BasicBlock
 from trainables.nets.backbones import build_encoder
 from trainables.nets.config import EncoderStyle, ModelConfig
 from trainables.nets.modes import frozen
-from trainables.nets.normalisation import PerLocationNorm, restyle
+from trainables.nets.normalisation import ChannelBias, PerLocationNorm, restyle
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
@@ -153,6 +153,19 @@ def test_none_keeps_the_output_constraint_alone():
     assert kinds(styled("none", constrained=False)) == []
 
 
+def test_none_with_biases_has_one_per_channel_and_they_learn():
+    encoder = styled("none_bias").train()
+    biases = [part.bias for part in encoder.modules() if isinstance(part, ChannelBias)]
+    assert [tuple(bias.shape) for bias in biases] == [(8,)] * 5 + [(16,)] * 5
+    images = torch.rand(4, 3, 32, 48)
+    before = encoder(images)
+    with torch.no_grad():
+        biases[0] += 1
+    assert not torch.equal(encoder(images), before)
+    encoder(images).square().sum().backward()
+    assert all(bias.grad is not None and bias.grad.abs().sum() > 0 for bias in biases)
+
+
 def test_standard_is_the_backbone_and_constrained_adds_two_layers():
     plain_kinds = kinds(styled("standard", constrained=False))
     assert [type(part) for part in plain_kinds] == [nn.BatchNorm2d] * 10
@@ -162,7 +175,9 @@ def test_standard_is_the_backbone_and_constrained_adds_two_layers():
     assert [part.affine for part in norms[:-1]] == [True] * 10 + [False]
 
 
-@pytest.mark.parametrize("normalisation", ["standard", "per_location", "batch", "none"])
+@pytest.mark.parametrize(
+    "normalisation", ["standard", "per_location", "batch", "none", "none_bias"]
+)
 def test_vector_codes_are_constrained_over_the_batch(normalisation):
     encoder = styled(normalisation, cut_point="fc", code_width=6).train()
     code = encoder[:-1](torch.rand(64, 3, 32, 48))
@@ -170,7 +185,7 @@ def test_vector_codes_are_constrained_over_the_batch(normalisation):
     assert isinstance(encoder[-2], nn.BatchNorm1d)
     assert not encoder[-2].affine
     biases = [name for name, _ in encoder.named_parameters() if name.endswith("bias")]
-    assert bool(biases) == (normalisation == "standard")
+    assert bool(biases) == (normalisation in ("standard", "none_bias"))
 
 
 def test_restyling_draws_no_random_numbers_and_keeps_mode_and_weights():

@@ -58,6 +58,22 @@ class PerLocationNorm(nn.Module):
         return f"{_dimensions(self.shape)}, bias={self.bias is not None}"
 
 
+class ChannelBias(nn.Module):
+    """A learned value per channel, as a plain convolution or fully connected layer has it.
+
+    Args:
+        channels: Channels of the map, or values of a vector.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns [B, C, H, W], or [B, C]."""
+        return x + self.bias.reshape(-1, *[1] * (x.ndim - 2))
+
+
 def _dimensions(shape: tuple[int, ...]) -> str:
     return "x".join(str(size) for size in shape)
 
@@ -66,6 +82,8 @@ def _norm(kind: Normalisation, shape: tuple[int, ...]) -> nn.Module:
     """A normalisation of one kind for values of that shape (without the batch)."""
     if kind == "none":
         return nn.Identity()
+    if kind == "none_bias":
+        return ChannelBias(shape[0])
     if len(shape) == 1:
         return nn.BatchNorm1d(shape[0], affine=False)
     channels, height, width = shape

@@ -34,7 +34,7 @@ class LabelFlipConfig(ProtectorConfig):
             against the opposite of what the classifier now predicts (the paper's). `gan`:
             cross-entropy against the wrong label. `negative`: minus the cross-entropy.
         normalisation: After every convolution of the encoder: `per_location` (the paper's),
-            `batch`, `per_location_bias`, or `none`; only `per_location_bias` has parameters. The
+            `batch`, `per_location_bias`, `none`, or `none_bias`; only a bias has parameters. The
             code has zero mean and unit variance by a layer of the same kind, before a tanh.
         alpha: Weight of the desirable attributes' loss; 0 leaves the encoder the constraint on its
             variance alone (`f` is still trained on its codes, to measure what they are good for).
@@ -48,7 +48,9 @@ class LabelFlipConfig(ProtectorConfig):
     name: Literal["label_flip"] = "label_flip"
     batch_size: int = Field(default=128, ge=2)
     privacy_loss: PrivacyLoss = "flip"
-    normalisation: Literal["per_location", "batch", "per_location_bias", "none"] = "per_location"
+    normalisation: Literal["per_location", "batch", "per_location_bias", "none", "none_bias"] = (
+        "per_location"
+    )
     alpha: float = Field(default=2**-4, ge=0)
     desirable: Literal["auto", "exclusive", "separate"] = "auto"
     adversary_steps: int = Field(default=1, ge=1)
