@@ -28,7 +28,7 @@ from analysis.drawing import (
 from analysis.gaps import GapPanel, GapRecord
 from analysis.kinds import ADVERSARIES, IN_LOOP, KIND_NAMES
 from analysis.labels import Name, place_names
-from analysis.marks import draw_legend, draw_mark
+from analysis.marks import draw_legend, draw_marks
 from analysis.records import SaturationPanel
 
 __all__ = ["draw_gap", "draw_saturation", "reconstruction_grid", "render", "save_figure"]
@@ -80,8 +80,7 @@ def _frame_gap(axes: Axes, top: float) -> None:
 
 
 def _draw_gap_panel(axes: Axes, panel: GapPanel, by_method: bool) -> None:
-    for point in panel.points:
-        draw_mark(axes, point, (point.in_loop, point.verified), by_method)
+    draw_marks(axes, [(one, (one.in_loop, one.verified)) for one in panel.points], by_method)
 
 
 def _name_points(figure: Figure, axes: Axes, panel: GapPanel) -> None:

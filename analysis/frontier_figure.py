@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.drawing import FAINT, INK, SOFT, STYLE, WIDE, of_split, single_axes
 from analysis.labels import FONT_SIZE, LOWER_RIGHT, UPPER_LEFT, UPPER_RIGHT, Name, place_names
-from analysis.marks import draw_legend, draw_mark, method_colour
+from analysis.marks import draw_legend, draw_marks, method_colour
 from analysis.records import EncoderPoint, FrontierRecord
 
 PROVISIONAL = (0, (5, 3))
@@ -36,8 +36,8 @@ def draw_frontier(record: FrontierRecord, size: tuple[float, float] = WIDE) -> F
         figure, axes = single_axes(size)
         _frame(axes, record)
         lines = _draw_staircases(axes, record)
-        for point in record.points:
-            draw_mark(axes, point, (point.utility, point.leakage), record.by_method)
+        placed = [(point, (point.utility, point.leakage)) for point in record.points]
+        draw_marks(axes, placed, record.by_method)
         axes.set_xlabel(f"utility: mean MCC {of_split('test', record.num_test)} →  better")
         public = "" if record.num_public is None else (
             f"\n(attackers trained on n = {record.num_public:,} public images)"

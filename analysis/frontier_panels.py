@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from analysis.drawing import INK, SOFT, STYLE, add_grid, of_split
 from analysis.frontier_figure import steps
-from analysis.marks import draw_legend, draw_mark
+from analysis.marks import draw_legend, draw_marks
 from analysis.pareto import hypervolume, non_dominated
 from analysis.records import EncoderPoint
 from analysis.tables import UTILITY, is_saturated
@@ -104,8 +104,8 @@ def draw_panels(
                     xs, ys = zip(*steps(corners, left, top), strict=True)
                     style = "-" if colour == INK else ":"
                     axes.plot(xs, ys, color=colour, linewidth=width, linestyle=style, zorder=2)
-            for point in panel.points:
-                draw_mark(axes, point, (point.utility, point.leakage), by_method)
+            placed = [(point, (point.utility, point.leakage)) for point in panel.points]
+            draw_marks(axes, placed, by_method)
             axes.set_title(title, loc="left", fontsize=9)
             axes.set_xlabel(f"utility: mean MCC {test} →  better")
             axes.set_ylabel(f"better  ←  {leakage}\n{test}")

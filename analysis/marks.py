@@ -5,7 +5,7 @@ searched, and cut points where there is one method. Undefended encoders are star
 pentagons, the `labels` reference is a cross; what is hollow is a lower bound.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -26,6 +26,7 @@ ROLE_SHAPES = {"undefended": ("*", 14.0), "baseline": ("p", 10.0)}
 """Shape and size in points of what is not told apart by its cut."""
 
 Style = tuple[str, str, float]
+Place = tuple[float, float]
 Points = Sequence[EncoderPoint | GapPoint]
 
 
@@ -48,22 +49,31 @@ def mark_style(point: EncoderPoint | GapPoint | LadderLine, by_method: bool) -> 
     return colour, shape, 7.0
 
 
-def draw_mark(
-    axes: Axes, point: EncoderPoint | GapPoint, place: tuple[float, float], by_method: bool
+def draw_marks(
+    axes: Axes, marks: Iterable[tuple[EncoderPoint | GapPoint, Place]], by_method: bool
 ) -> None:
-    """Marks an encoder at a place, in the axes' units."""
-    x, y = place
+    """Marks encoders at places in the axes' units; those that look alike at once, as one object.
+
+    A study has hundreds: an object each would make most of a figure's time and of its file.
+    """
+    alike: dict[tuple[tuple[str, Any], ...], list[Place]] = {}
+    for point, place in marks:
+        alike.setdefault(tuple(_look(point, by_method).items()), []).append(place)
+    for look, places in alike.items():
+        axes.plot(*zip(*places, strict=True), linestyle="", **dict(look))
+
+
+def _look(point: EncoderPoint | GapPoint, by_method: bool) -> dict[str, Any]:
     colour, shape, size = mark_style(point, by_method)
     if point.role == "labels":
-        axes.plot(x, y, marker=shape, color=colour, markersize=size, linestyle="", zorder=5)
-        return
+        return {"marker": shape, "markersize": size, "color": colour, "zorder": 5}
     framed = point.role != "searched" and point.saturated
-    axes.plot(
-        x, y, linestyle="", zorder=4, marker=shape, markersize=size,
-        markerfacecolor=colour if point.saturated else "white",
-        markeredgecolor=INK if framed else colour,
-        markeredgewidth=0.8 if point.saturated else 1.5,
-    )  # fmt: skip
+    return {
+        "marker": shape, "markersize": size, "zorder": 4,
+        "markerfacecolor": colour if point.saturated else "white",
+        "markeredgecolor": INK if framed else colour,
+        "markeredgewidth": 0.8 if point.saturated else 1.5,
+    }  # fmt: skip
 
 
 def draw_legend(
