@@ -33,7 +33,7 @@ study: setup
 
 test: setup
 	$(BIN)/python -m pytest -m "not ray" -n auto --maxprocesses 4 --dist loadfile --durations 20
-	$(BIN)/python -m pytest -m "ray" -n 2 --dist loadfile --durations 20
+	$(BIN)/python -m pytest -m "ray" -n 2 --dist loadfile --no-loadscope-reorder --durations 20
 
 check: setup
 	$(BIN)/ruff check .

@@ -27,9 +27,9 @@ def test_ray_s_rows_are_those_of_one_process(
     there, here = tmp_path / "there", tmp_path / "here"
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert run(there) == 0
-    assert "4/4" in capsys.readouterr().out
+    assert "5/5" in capsys.readouterr().out
     assert run(there) == 0
-    assert "4 of 4 were done before" in capsys.readouterr().out
+    assert "5 of 5 were done before" in capsys.readouterr().out
     tracked = read_tracked_rows(f"sqlite:///{there / 'mlflow.db'}", "tiny").table
     pd.testing.assert_frame_equal(tracked[table(there).columns], table(there))
     assert alone([NAME, "--results", str(here)]) == 0

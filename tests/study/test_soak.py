@@ -1,4 +1,4 @@
-"""The soak, as long as CI can afford: each fault once, and the driver killed ten times in a row."""
+"""The soak, as long as CI can afford: each fault once."""
 
 import subprocess
 import sys
@@ -27,11 +27,3 @@ def soak(*words: str) -> list[str]:
 def test_a_minute_of_faults_leaves_the_books_in_order() -> None:
     lines = soak("--minutes", "0.7", "--seed", "3")
     assert any("driver killed" in line for line in lines)
-
-
-@pytest.mark.slow
-@pytest.mark.ray
-@pytest.mark.timeout(900)
-def test_ten_kills_of_the_driver_leave_the_books_in_order() -> None:
-    lines = soak("--count", "10", "--only", "driver killed", "--minutes", "12", "--seed", "3")
-    assert "{'driver killed': 10}" in lines[-1]
