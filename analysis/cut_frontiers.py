@@ -49,9 +49,9 @@ def draw_cut_frontiers(
         narrow: Whether it is for a phone.
     """
     corners, provisional = staircase(encoders)
-    behind = () if provisional else tuple(
-        sorted({(float(row[UTILITY]), float(row[LEAKAGE])) for _, row in corners.iterrows()})
-    )  # fmt: skip
+    everywhere = {(float(row[UTILITY]), float(row[LEAKAGE])) for _, row in corners.iterrows()}
+    known = everywhere and not provisional
+    behind = ("frontier of all cut points", tuple(sorted(everywhere))) if known else None
     titles = [(f"cut at {panel.name}", "worst leakage") for panel in panels]
     return draw_panels(panels, titles, by_method, num_test, narrow, behind)
 

@@ -68,7 +68,7 @@ def draw_panels(
     by_method: bool,
     num_test: int | None = None,
     narrow: bool = False,
-    behind: Corners = (),
+    behind: tuple[str, Corners] | None = None,
 ) -> Figure:
     """A panel each, side by side, or one below the other for a phone.
 
@@ -78,8 +78,8 @@ def draw_panels(
         by_method: Whether colours tell methods apart.
         num_test: Images of the test split; None if not known.
         narrow: Whether it is for a phone.
-        behind: Corners of a staircase that every panel shows in grey, to be compared with; all
-            panels have one scale of utility then.
+        behind: Name and corners of a staircase that every panel shows in grey, to be compared
+            with; all panels have one scale of utility then.
     """
     number = len(panels)
     columns = 1 if narrow else min(number, 2)
@@ -99,16 +99,16 @@ def draw_panels(
             left, top = min(utilities) - pad, 1.04
             axes.set_xlim(left, max(utilities) + pad)
             axes.set_ylim(-0.04, top)
-            for corners, colour, width in ((behind, SOFT, 0.8), (panel.corners, INK, 1.1)):
+            lines = [(behind[1], SOFT, ":", 0.8)] if behind else []
+            for corners, colour, style, width in [*lines, (panel.corners, INK, "-", 1.1)]:
                 if corners:
                     xs, ys = zip(*steps(corners, left, top), strict=True)
-                    style = "-" if colour == INK else ":"
                     axes.plot(xs, ys, color=colour, linewidth=width, linestyle=style, zorder=2)
             placed = [(point, (point.utility, point.leakage)) for point in panel.points]
             draw_marks(axes, placed, by_method)
             axes.set_title(title, loc="left", fontsize=9)
             axes.set_xlabel(f"utility: mean MCC {test} →  better")
             axes.set_ylabel(f"better  ←  {leakage}\n{test}")
-        lines = [("frontier of all cut points", SOFT, ":", 0.8)] if behind else []
-        draw_legend(figure, every, by_method, lines)
+        entries = [(behind[0], SOFT, ":", 0.8)] if behind else []
+        draw_legend(figure, every, by_method, entries)
     return figure

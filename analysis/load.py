@@ -190,8 +190,7 @@ def load_study(name: str, tracking_uri: str) -> StudyTables:
         AnalysisError: There is no such study (the message lists those there are), or MLflow cannot
             be read at that address.
     """
-    check_database(tracking_uri)
-    try:
+    with reading(tracking_uri):
         client = MlflowClient(tracking_uri)
         experiment = client.get_experiment_by_name(name)
         if experiment is None or experiment.lifecycle_stage != "active":
@@ -203,12 +202,6 @@ def load_study(name: str, tracking_uri: str) -> StudyTables:
         study = studies[-1]
         encoder_runs = search(client, ids, "encoder")
         attack_runs = search(client, ids, "attack")
-    except AnalysisError:
-        raise
-    except Exception as error:  # every backend has its own: MLflow, SQLAlchemy, requests, …
-        said = masked(str(error), (tracking_uri,))
-        message = f"tracking URI {masked(tracking_uri)!r}: MLflow cannot be read: {said}"
-        raise AnalysisError(message) from error
     encoder_runs = [
         run
         for run in encoder_runs
@@ -259,7 +252,21 @@ def no_progress_bars() -> Iterator[None]:
             os.environ[name] = before
 
 
-def check_database(tracking_uri: str) -> None:
+@contextmanager
+def reading(tracking_uri: str) -> Iterator[None]:
+    """Has everything that goes wrong with MLflow at an address be an `AnalysisError`."""
+    _check_database(tracking_uri)
+    try:
+        yield
+    except AnalysisError:
+        raise
+    except Exception as error:  # every backend has its own: MLflow, SQLAlchemy, requests, …
+        said = masked(str(error), (tracking_uri,))
+        message = f"tracking URI {masked(tracking_uri)!r}: MLflow cannot be read: {said}"
+        raise AnalysisError(message) from error
+
+
+def _check_database(tracking_uri: str) -> None:
     """Refuses an SQLite file that is not there: opening it would quietly make an empty one."""
     if not tracking_uri.startswith("sqlite:"):
         return

@@ -80,6 +80,7 @@ def _precision(settings: Settings) -> str:
 
 _SCHEDULE = ("rounds", "batch_size", "encoder_lr", "encoder_lr_decay", "adversary_lr")
 _ATTACK = ("batch_size", "lr", "min_steps", "max_steps", "min_delta", "patience", "evaluate_every")
+_ATTACKERS = Difference("attackers", "not given", _of("attack", *_ATTACK))
 _PRECISION = Difference("arithmetic of training", "not given", _precision)
 
 PAPERS = (
@@ -94,7 +95,7 @@ PAPERS = (
             Difference("Φ", "OpenFace", _of("attack", "identity_model")),
             Difference("weights", "not given", _of("protector", "lambda1", "mu1", "mu2")),
             Difference("training", "not given", _of("protector", *_SCHEDULE)),
-            Difference("attackers", "not given", _of("attack", *_ATTACK)),
+            _ATTACKERS,
             _PRECISION,
         ),
     ),
@@ -133,7 +134,7 @@ PAPERS = (
                 "batch_size 64; the rest not given",
                 _of("protector", *_SCHEDULE, "joint_rounds", "adversary_rounds"),
             ),
-            Difference("attackers", "not given", _of("attack", *_ATTACK)),
+            _ATTACKERS,
             _PRECISION,
         ),
     ),

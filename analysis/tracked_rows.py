@@ -6,7 +6,7 @@ from pathlib import Path
 from mlflow.tracking import MlflowClient
 
 from analysis.addresses import masked
-from analysis.load import AnalysisError, check_database, checked_name, no_progress_bars, search
+from analysis.load import AnalysisError, checked_name, no_progress_bars, reading, search
 from analysis.rows import ExperimentRows, read_rows
 
 KIND = "experiment"
@@ -23,9 +23,8 @@ def read_tracked_rows(tracking_uri: str, size: str) -> ExperimentRows:
     Raises:
         AnalysisError: If MLflow cannot be read there, has none, or one is no such table.
     """
-    check_database(tracking_uri)
     with tempfile.TemporaryDirectory(prefix="cutpoint-analysis-") as folder:
-        try:
+        with reading(tracking_uri):
             client = MlflowClient(tracking_uri)
             ids = [experiment.experiment_id for experiment in client.search_experiments()]
             for run in search(client, ids, KIND) if ids else ():
@@ -34,12 +33,6 @@ def read_tracked_rows(tracking_uri: str, size: str) -> ExperimentRows:
                     name = f"{checked_name(tags.get('recipe', ''))}-{size}.parquet"
                     with no_progress_bars():
                         client.download_artifacts(run.info.run_id, name, folder)
-        except AnalysisError:
-            raise
-        except Exception as error:  # every backend has its own: MLflow, SQLAlchemy, requests, …
-            said = masked(str(error), (tracking_uri,))
-            message = f"tracking URI {masked(tracking_uri)!r}: MLflow cannot be read: {said}"
-            raise AnalysisError(message) from error
         if not any(Path(folder).iterdir()):
             raise AnalysisError(
                 f"no experiment of size {size} is in MLflow at {masked(tracking_uri)}; "

@@ -14,12 +14,11 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from analysis.addresses import first_line
+from analysis.tracked_rows import KIND
 from study.tracking import Client, Key, Runs
 from trainables.seeding import canonical_json
 
 Row = Mapping[str, Any]
-KIND = "experiment"
-"""Tag `kind` of the run that keeps the table."""
 _TAGS = ("status", "made/code", "made/machine", "made/torch", "reason")
 _ENDED_BADLY = ("diverged", "failed")
 
@@ -72,9 +71,8 @@ class ExperimentRuns:
         for row in table.to_pylist():
             rows.setdefault((row["encoder"], row["seed"]), []).append(row)
         whole: Key = (KIND, self._name, "", "")
-        parent = self._runs.id(whole)
         content = {"table": hashlib.sha256(path.read_bytes()).hexdigest()}
-        if parent is not None and self._runs.says(whole, content):
+        if self._runs.says(whole, content):
             return
         parent = self._runs.open(whole, self._name, self._tags)
         for (encoder, seed), own in rows.items():

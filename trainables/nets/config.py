@@ -55,8 +55,8 @@ class EncoderStyle(Settings):
             normalisation with scale and bias for ResNet and VGG, `per_location` for `scene`);
             `per_location` statistics over the batch for each position, no parameters; `batch`
             statistics over batch and positions, no parameters; `per_location_bias` with a learned
-            bias; `none`; `none_bias` with a learned bias per channel and nothing else. In all but
-            these and `standard` no convolution has a bias.
+            bias; `none`; `none_bias` a learned bias per channel and nothing else. In all but
+            `standard` no convolution has a bias of its own.
         constrained: Whether the code has zero mean and unit variance by a layer without parameters,
             followed by a tanh (Pittaluga, section 3.1). Always so for `scene`.
     """
