@@ -1,4 +1,4 @@
-"""A frontier for each cut point, beside that of all of them: what cutting later or earlier buys.
+"""A frontier for each cut point, beside that of all encoders: what cutting later or earlier buys.
 
 Utility and leakage depend on the cut, and so does what the client must compute and send. Whoever
 has decided where to cut looks at that cut's frontier alone.
@@ -39,7 +39,7 @@ def draw_cut_frontiers(
     num_test: int | None = None,
     narrow: bool = False,
 ) -> Figure:
-    """A panel per cut point, each with the frontier of all in grey.
+    """A panel per cut point, each with the frontier of all encoders in grey.
 
     Args:
         panels: The cut points' frontiers.
@@ -51,7 +51,7 @@ def draw_cut_frontiers(
     corners, provisional = staircase(encoders)
     everywhere = {(float(row[UTILITY]), float(row[LEAKAGE])) for _, row in corners.iterrows()}
     known = everywhere and not provisional
-    behind = ("frontier of all cut points", tuple(sorted(everywhere))) if known else None
+    behind = ("frontier of all encoders", tuple(sorted(everywhere))) if known else None
     titles = [(f"cut at {panel.name}", "worst leakage") for panel in panels]
     return draw_panels(panels, titles, by_method, num_test, narrow, behind)
 
