@@ -32,11 +32,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks.encoders import markdown
 from benchmarks.limits import measure_limits
 from benchmarks.machine import keep_table
 from benchmarks.plain import ImageFiles, Labelled, endless, write_files
 from benchmarks.plain_attacks import plain_attack
+from benchmarks.tables import markdown
 from trainables.attack import AttackTrial
 from trainables.attackers.base import Target
 from trainables.attackers.suite import build_attacker, named_attacker

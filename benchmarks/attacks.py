@@ -13,7 +13,6 @@ What is finished is kept in `--work` and not done again.
 """
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -23,8 +22,16 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks.encoders import AVATARS, Encoder, markdown, references, run_all, train
+from benchmarks.encoders import (
+    AVATARS,
+    Encoder,
+    references,
+    run_all,
+    scores_at_the_ends,
+    train,
+)
 from benchmarks.machine import keep_table
+from benchmarks.tables import markdown
 from trainables.attackers.config import AttackConfig
 
 CELEBA = {"source": "celeba", "image_size": 48, "utility": "all", "private": ["Male"]}
@@ -123,14 +130,14 @@ def _measure(
         for reference in references(data, model, {**attack, "suite": [name]})
     ]
     train(alone[names[0]], work)  # all attackers have the same encoder
-    fresh = not any(encoder.attacks(work).exists() for encoder in alone.values())
+    fresh = not any(encoder.is_done(work) for encoder in alone.values())
     start = time.monotonic()
     run_all(list(alone.values()), work, options.processes)
     suite_seconds = time.monotonic() - start
     found = {
         str(entry["attacker"]): entry
         for encoder in alone.values()
-        for entry in json.loads(encoder.attacks(work).read_text(encoding="utf-8"))
+        for entry in encoder.results(work).attacks
     }
     total = sum(float(entry["seconds"]) for entry in found.values())
     note = f"All attackers together took {total / 60:.1f} minutes of one core" + (
@@ -142,11 +149,7 @@ def _measure(
         ranked = sorted(found.values(), key=lambda entry: -float(entry["test"]))
         return f"{markdown(COLUMNS, [_cells(entry) for entry in ranked])}\n\n{note}."
     run_all(ends, work, options.processes)
-    known = {
-        (end.name, str(entry["attacker"]), 0): entry
-        for end in ends
-        for entry in json.loads(end.attacks(work).read_text(encoding="utf-8"))
-    }
+    known = scores_at_the_ends(ends, work)
     verdict = judge(figures_of([(0, entry) for entry in found.values()], known))
     lines = []
     for figure in sorted(verdict.figures, key=lambda f: -(f.leakage_test or 0.0)):

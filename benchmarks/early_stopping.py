@@ -27,9 +27,9 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from analysis.load import load_study
 from analysis.pareto import hypervolume, non_dominated
-from benchmarks.encoders import markdown
 from benchmarks.machine import keep_table
 from benchmarks.search import SURFACES
+from benchmarks.tables import markdown
 from study.early_stopping import dominance, strongest_first
 from study.jobs import Job
 from study.leakages import AttackFigures

@@ -24,7 +24,6 @@ from benchmarks import stand_ins
 
 MISSING = stand_ins.install()
 
-from benchmarks.encoders import markdown
 from benchmarks.limits import measure_limits
 from benchmarks.machine import keep_table, synchronise
 from benchmarks.protector_step import (
@@ -36,6 +35,7 @@ from benchmarks.protector_step import (
     ours,
     seconds_in_turns,
 )
+from benchmarks.tables import markdown
 from trainables.data.resident import on_device
 from trainables.nets.config import ModelConfig
 from trainables.precision import Precision

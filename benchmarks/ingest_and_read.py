@@ -28,9 +28,9 @@ from torchvision.datasets import ImageFolder
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks.encoders import markdown
 from benchmarks.machine import keep_table
 from benchmarks.plain import QUALITY
+from benchmarks.tables import markdown
 from trainables.data.avatars import AvatarsSource
 from trainables.data.batches import RandomBatches
 from trainables.data.config import DataConfig

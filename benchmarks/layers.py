@@ -29,9 +29,9 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.attack_suite import ATTACKERS, DTYPES, make_encoder, prepare, trial_config
-from benchmarks.encoders import markdown
 from benchmarks.limits import measure_limits, rate
 from benchmarks.machine import keep_table
+from benchmarks.tables import markdown
 from trainables.attack import AttackTrial
 from trainables.precision import Precision, computed_in
 

@@ -26,13 +26,12 @@ from benchmarks.encoders import (
     Encoder,
     endings,
     figures,
-    markdown,
-    mean_and_spread,
     references,
     run_all,
     saturated,
 )
 from benchmarks.machine import keep_table
+from benchmarks.tables import markdown, mean_and_spread
 
 SIDES = {"obfuscator": 48}
 """Image sides of groups whose avatars are not of 32 pixels: MS-SSIM needs more."""
@@ -135,7 +134,7 @@ def main() -> int:
     }
     encoders = [row[seed] for seed in range(options.seeds) for row in rows.values()]
     ends = [end for group in groups for end in references(data[group], model, PATIENT)]
-    run_all(list({end.folder(work): end for end in ends}.values()) + encoders, work,
+    run_all(list({end.results(work).path: end for end in ends}.values()) + encoders, work,
             options.processes)  # fmt: skip
     texts = []
     for group, named in groups.items():

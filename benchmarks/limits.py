@@ -19,8 +19,8 @@ from torch import Tensor
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks.encoders import markdown
 from benchmarks.machine import keep_table, synchronise
+from benchmarks.tables import markdown
 
 SECONDS = 0.5
 REPETITIONS = 5

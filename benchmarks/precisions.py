@@ -13,18 +13,9 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks.encoders import (
-    AVATARS,
-    PATIENT,
-    Encoder,
-    figures,
-    markdown,
-    mean_and_spread,
-    references,
-    run_all,
-    saturated,
-)
+from benchmarks.encoders import AVATARS, PATIENT, Encoder, figures, references, run_all, saturated
 from benchmarks.machine import keep_table
+from benchmarks.tables import markdown, mean_and_spread
 from trainables.precision import Precision
 
 DATA = {**AVATARS, "image_size": 32}

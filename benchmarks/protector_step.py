@@ -33,10 +33,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks.encoders import markdown
 from benchmarks.limits import Limits, measure_limits
 from benchmarks.machine import keep_table, synchronise
 from benchmarks.plain import ImageFiles, PlainObfuscator, PlainReconstruction, endless, write_files
+from benchmarks.tables import markdown
 from trainables.data.avatars import AvatarsSource
 from trainables.data.resident import Images
 from trainables.data.tasks import TaskBatches

@@ -26,13 +26,12 @@ from benchmarks.encoders import (
     Encoder,
     endings,
     figures,
-    markdown,
-    mean_and_spread,
     references,
     run_all,
     saturated,
 )
 from benchmarks.machine import keep_table
+from benchmarks.tables import markdown, mean_and_spread
 
 DATA = {**AVATARS, "image_size": 48}
 MODEL = {"backbone": "resnet18", "width": 0.25, "cut_point": "conv4"}

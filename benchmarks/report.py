@@ -28,8 +28,8 @@ from PIL import Image
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks.encoders import markdown
 from benchmarks.machine import keep_table
+from benchmarks.tables import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 ATTACKERS = {

@@ -35,8 +35,8 @@ from sklearn.model_selection import cross_val_predict
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from analysis.pareto import hypervolume
-from benchmarks.encoders import markdown
 from benchmarks.machine import keep_table
+from benchmarks.tables import markdown
 from study.config import StudyConfig
 from study.loading import load_config
 from study.proposals import POINT, Proposals

@@ -29,10 +29,10 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks.encoders import markdown
 from benchmarks.machine import keep_table, synchronise
 from benchmarks.plain import plainly
 from benchmarks.protector_step import Round, add_sizes, build, seconds_in_turns
+from benchmarks.tables import markdown
 from trainables.data.tasks import TaskBatches
 from trainables.losses import discriminator_loss, pixel_loss
 from trainables.nets.backbones import base_channels, build_encoder, code_spec

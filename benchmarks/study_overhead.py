@@ -27,8 +27,8 @@ from rich.console import Console
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.busy import Busy
-from benchmarks.encoders import markdown
 from benchmarks.machine import keep_table
+from benchmarks.tables import markdown
 from study import launch
 from study.journal import Journal
 from study.launch import Options, run_study
