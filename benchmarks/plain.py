@@ -17,7 +17,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from trainables.losses import adversarial_loss, discriminator_loss, ms_ssim_loss, perceptual_loss
+from trainables.losses import (
+    MS_SSIM_LOSS_FLOOR,
+    adversarial_loss,
+    discriminator_loss,
+    perceptual_loss,
+)
+from trainables.metrics import MS_SSIM_WEIGHTS, ms_ssim_window
 from trainables.protectors.obfuscator import Obfuscator
 from trainables.protectors.reconstruction import Reconstruction
 
@@ -207,7 +213,7 @@ class PlainObfuscator:
         codes = self.encoder(images)
         utility = _entropy(self.head(codes), labels[:, self.utility])
         rebuilt = self.reconstructor(codes)
-        noise, own = ms_ssim_loss(rebuilt, self.noise), ms_ssim_loss(rebuilt, images)
+        noise, own = _ms_ssim_loss(rebuilt, self.noise), _ms_ssim_loss(rebuilt, images)
         self._step(utility + self.config.lambda2 * (noise - own))
         return [utility.item(), noise.item(), own.item()]
 
@@ -224,7 +230,7 @@ class PlainObfuscator:
         codes = self.encoder(images)
         self.head(codes)
         codes = codes.detach()
-        rebuilt = ms_ssim_loss(self.reconstructor(codes), images)
+        rebuilt = _ms_ssim_loss(self.reconstructor(codes), images)
         inference = _entropy(self.inference(codes), labels[:, self.private])
         for net, loss in ((self.reconstructor, rebuilt), (self.inference, inference)):
             self._step(loss, self.optimisers[net])
@@ -241,6 +247,27 @@ class PlainObfuscator:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+
+
+def _ms_ssim_loss(rebuilt: Tensor, target: Tensor) -> Tensor:
+    """1 - MS-SSIM of the library's terms, kept off 0 as ours are, or it would have no gradient."""
+    from pytorch_msssim.ssim import _fspecial_gauss_1d, _ssim
+
+    window = _fspecial_gauss_1d(ms_ssim_window(*target.shape[2:]), 1.5).repeat(3, 1, 1, 1)
+    terms = []
+    for scale in range(len(MS_SSIM_WEIGHTS)):
+        if scale:
+            padding = [side % 2 for side in target.shape[2:]]
+            rebuilt, target = (
+                F.avg_pool2d(x, kernel_size=2, padding=padding) for x in (rebuilt, target)
+            )
+        whole, contrast = _ssim(rebuilt, target, data_range=1.0, win=window, size_average=False)
+        terms.append(whole if scale == len(MS_SSIM_WEIGHTS) - 1 else contrast)
+    powers = [
+        term.clamp_min(MS_SSIM_LOSS_FLOOR) ** weight
+        for term, weight in zip(terms, MS_SSIM_WEIGHTS, strict=True)
+    ]
+    return 1 - torch.stack(powers).prod(dim=0).mean()
 
 
 def _entropy(logits: Tensor, labels: Tensor) -> Tensor:

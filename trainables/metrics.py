@@ -63,7 +63,9 @@ def ms_ssim(reconstruction: Tensor, image: Tensor, floor: float = 0.0) -> Tensor
     Raises:
         ValueError: As `ms_ssim_window`.
     """
-    window = _gaussian_window(ms_ssim_window(*image.shape[2:]), image)
+    window = ms_ssim_window(*image.shape[2:])
+    # One layout: what mixes two takes several times as long.
+    reconstruction, image = reconstruction.contiguous(), image.contiguous()
     terms = []
     for scale in range(len(MS_SSIM_WEIGHTS)):
         if scale:
@@ -79,21 +81,31 @@ def ms_ssim(reconstruction: Tensor, image: Tensor, floor: float = 0.0) -> Tensor
     return torch.stack(powers).prod(dim=0).mean(dim=1)
 
 
-def _gaussian_window(side: int, like: Tensor) -> Tensor:
-    """The normalised Gaussian of deviation 1.5 along one axis, [side]."""
-    places = torch.arange(side, dtype=like.dtype, device=like.device) - side // 2
-    weights = torch.exp(-places.square() / (2 * 1.5**2))
-    return weights / weights.sum()
+def _smoothing(length: int, side: int, like: Tensor) -> Tensor:
+    """A Gaussian of deviation 1.5 at every place of an axis that it fits: [length, places].
+
+    As a matrix, for products with it are several times as fast as convolutions of single channels.
+
+    Args:
+        length: Of the axis.
+        side: Of the Gaussian, odd.
+        like: Has the type and the device.
+    """
+    places = torch.arange(length, device=like.device)
+    offsets = places[:, None] - places[: length - side + 1] - side // 2
+    weights = torch.exp(-offsets.to(like.dtype).square() / (2 * 1.5**2))
+    weights = torch.where(offsets.abs() <= side // 2, weights, 0.0)
+    return weights / weights.sum(dim=0)
 
 
-def _ssim_parts(x: Tensor, y: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
+def _ssim_parts(x: Tensor, y: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """SSIM's luminance term and its contrast-structure term at every place, [B, 3, h, w]."""
-    channels = x.shape[1]
-    across = window.view(1, 1, 1, -1).expand(channels, 1, 1, -1)
-    down = window.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
+    height, width = x.shape[2:]
+    across = _smoothing(width, side, x)
+    down = (across if height == width else _smoothing(height, side, x)).T
 
     def smooth(z: Tensor) -> Tensor:
-        return F.conv2d(F.conv2d(z, down, groups=channels), across, groups=channels)
+        return down @ (z @ across)
 
     mean_x, mean_y = smooth(x), smooth(y)
     variance_x = smooth(x.square()) - mean_x.square()
