@@ -45,8 +45,8 @@ class Work:
     stretches: tuple[tuple[float, float], ...]
     pauses_known: bool
 
-    def hours(self, moment: float) -> float:
-        """Hours of work up to a moment, in milliseconds since 1970."""
+    def hours(self, moment: float = math.inf) -> float:
+        """Hours of work up to a moment, in milliseconds since 1970; in all without one."""
         done = (max(0.0, min(moment, end) - begin) for begin, end in self.stretches)
         return sum(done) / MILLISECONDS
 
@@ -102,7 +102,7 @@ def growth(tables: StudyTables) -> Growth | None:
     placed = rows[rows["end_time"].notna()].sort_values("end_time", kind="stable")
     if placed.empty:
         return None
-    done = _work(tables)
+    done = work_of(tables)
     utility, leakage = placed[UTILITY].to_numpy(float), placed[LEAKAGE].to_numpy(float)
     saturated = is_saturated(placed).to_numpy(bool)
     areas = tuple(
@@ -115,20 +115,24 @@ def growth(tables: StudyTables) -> Growth | None:
         bounds=tuple(bool(value) for value in ~saturated),
         hours=tuple(done.hours(moment) for moment in placed["end_time"]),
         seams=tuple(hours for hours in dict.fromkeys(seams) if hours > 0),
-        worked=sum(end - begin for begin, end in done.stretches) / MILLISECONDS,
+        worked=done.hours(),
         pauses_known=done.pauses_known,
         num_unplaced=len(rows) - len(placed),
         num_test=images_per_split(tables.data).get("test"),
     )
 
 
-def _work(tables: StudyTables) -> Work:
+def work_of(tables: StudyTables) -> Work:
+    """Finds when a study was at work, by what it told MLflow so far."""
     told = tables.curve(tables.run_id, AT_WORK)
     moments = tables.encoders[["start_time", "end_time"]].to_numpy(float).ravel()
     signs = [float(moment) for moment in moments[np.isfinite(moments)]]
     if tables.ended is not None:
         signs.append(_milliseconds(tables.ended))
-    start = min(signs) if tables.started is None else _milliseconds(tables.started)
+    if tables.started is not None:
+        start = _milliseconds(tables.started)
+    else:
+        start = min(signs, default=math.nan)
     return work(start, list(zip(told["time"].astype(float), told["value"] > 0, strict=True)), signs)
 
 

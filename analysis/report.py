@@ -23,7 +23,7 @@ from analysis.faces import faces_sentence, faces_warning, read_identity
 from analysis.figures import draw_gap, draw_saturation
 from analysis.frontier_figure import draw_frontier
 from analysis.gaps import gap_record
-from analysis.growth import draw_growth, growth, growth_note
+from analysis.growth import draw_growth, growth, growth_note, work_of
 from analysis.health import health_banner, health_table, read_health
 from analysis.importance import draw_effects, effects, importance_table, read_importances
 from analysis.interactive import interactive_frontier
@@ -251,10 +251,10 @@ def _strip_name(label: str, white_box: set[str]) -> str:
 
 
 def _duration(tables: StudyTables) -> str:
-    """How long the study took, in words; empty while it runs."""
-    if tables.started is None or tables.ended is None:
+    """How long the study was at work, in words; empty before its first encoder has ended."""
+    minutes = work_of(tables).hours() * 60
+    if not minutes > 0:
         return ""
-    minutes = (tables.ended - tables.started).total_seconds() / 60
     return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 

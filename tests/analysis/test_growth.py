@@ -109,6 +109,8 @@ def test_the_report_has_both_panels(study: Any, tmp_path: Path) -> None:
     report, _ = rebuild(study.name, tmp_path, study.uri)
     page = report.read_text(encoding="utf-8")
     assert '<h2 id="growth">' in page
+    # Of a study that runs too, and without its pause.
+    assert "UTC · 5.0 h of work · running" in page
     assert "one of 1 later starts" in page
     for form in ("png", "svg"):
         assert (report.parent / "figures" / f"hypervolume.{form}").is_file()
