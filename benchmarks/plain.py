@@ -251,9 +251,11 @@ class PlainObfuscator:
 
 def _ms_ssim_loss(rebuilt: Tensor, target: Tensor) -> Tensor:
     """1 - MS-SSIM of the library's terms, kept off 0 as ours are, or it would have no gradient."""
-    from pytorch_msssim.ssim import _fspecial_gauss_1d, _ssim
+    from pytorch_msssim.ssim import _ssim
 
-    window = _fspecial_gauss_1d(ms_ssim_window(*target.shape[2:]), 1.5).repeat(3, 1, 1, 1)
+    side = ms_ssim_window(*target.shape[2:])
+    places = torch.arange(side, dtype=target.dtype, device=target.device) - side // 2
+    window = torch.softmax(-places.square() / (2 * 1.5**2), dim=0).expand(3, 1, 1, -1)
     terms = []
     for scale in range(len(MS_SSIM_WEIGHTS)):
         if scale:
