@@ -213,7 +213,7 @@ class PlainObfuscator:
         codes = self.encoder(images)
         utility = _entropy(self.head(codes), labels[:, self.utility])
         rebuilt = self.reconstructor(codes)
-        noise, own = _ms_ssim_loss(rebuilt, self.noise), _ms_ssim_loss(rebuilt, images)
+        noise, own = plain_ms_ssim_loss(rebuilt, self.noise), plain_ms_ssim_loss(rebuilt, images)
         self._step(utility + self.config.lambda2 * (noise - own))
         return [utility.item(), noise.item(), own.item()]
 
@@ -230,7 +230,7 @@ class PlainObfuscator:
         codes = self.encoder(images)
         self.head(codes)
         codes = codes.detach()
-        rebuilt = _ms_ssim_loss(self.reconstructor(codes), images)
+        rebuilt = plain_ms_ssim_loss(self.reconstructor(codes), images)
         inference = _entropy(self.inference(codes), labels[:, self.private])
         for net, loss in ((self.reconstructor, rebuilt), (self.inference, inference)):
             self._step(loss, self.optimisers[net])
@@ -249,7 +249,7 @@ class PlainObfuscator:
         optimiser.step()
 
 
-def _ms_ssim_loss(rebuilt: Tensor, target: Tensor) -> Tensor:
+def plain_ms_ssim_loss(rebuilt: Tensor, target: Tensor) -> Tensor:
     """1 - MS-SSIM of the library's terms, kept off 0 as ours are, or it would have no gradient."""
     from pytorch_msssim.ssim import _ssim
 

@@ -30,11 +30,11 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.machine import keep_table, synchronise
-from benchmarks.plain import plainly
+from benchmarks.plain import plain_ms_ssim_loss, plainly
 from benchmarks.protector_step import Round, add_sizes, build, seconds_in_turns
 from benchmarks.tables import markdown
 from trainables.data.tasks import TaskBatches
-from trainables.losses import discriminator_loss, pixel_loss
+from trainables.losses import discriminator_loss, ms_ssim_loss, pixel_loss
 from trainables.nets.backbones import base_channels, build_encoder, code_spec
 from trainables.nets.config import ModelConfig
 from trainables.nets.decoders import build_decoder, build_discriminator
@@ -191,13 +191,17 @@ def compiled(bench: Bench) -> Pair:
 
 
 def _attack(
-    net: nn.Module, codes: Callable[[], Tensor], images: Tensor, device: torch.device
+    net: nn.Module,
+    codes: Callable[[], Tensor],
+    images: Tensor,
+    device: torch.device,
+    loss: Callable[[Tensor, Tensor], Tensor] = pixel_loss,
 ) -> Round:
     optimiser = torch.optim.Adam(net.parameters(), fused=True)
 
     def step() -> None:
         optimiser.zero_grad(set_to_none=True)
-        pixel_loss(net(codes()), images).backward()
+        loss(net(codes()), images).backward()
         optimiser.step()
         synchronise(device)
 
@@ -210,6 +214,16 @@ def encode_once(bench: Bench) -> Pair:
     encoder = bench.encoder()
     again = _attack(bench.decoder(), lambda: encoder(images), images, bench.device)
     return again, _attack(bench.decoder(), lambda: codes, images, bench.device)
+
+
+def windows_as_products(bench: Bench) -> Pair:
+    """MS-SSIM's windows are products with matrices, not convolutions of single channels."""
+    codes, images = bench.codes()
+    plain, ours = (
+        _attack(bench.decoder(), lambda: codes, images, bench.device, loss)
+        for loss in (plain_ms_ssim_loss, ms_ssim_loss)
+    )
+    return plain, ours
 
 
 def one_discriminator_pass(bench: Bench) -> Pair:
@@ -267,6 +281,7 @@ LEVERS: dict[str, Callable[[Bench], Pair]] = {
     "bfloat16": bfloat16,
     "torch.compile": compiled,
     "codes computed once (attack step)": encode_once,
+    "MS-SSIM by matrix products (attack step)": windows_as_products,
     "discriminator: one pass for real and rebuilt": one_discriminator_pass,
     "two decoders stacked (attack step)": stacked,
 }
