@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 # Two trials at a time must not each start threads for every core; trials set their own.
 export OMP_NUM_THREADS ?= 1
-# One more than there are cores, for tests wait for servers too; of memory each takes about 2 GiB.
-TESTS_AT_A_TIME := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 3 ? n + 1 : 4)))
+# Tests with a Ray wait for its processes: one more of them than there are cores.
+RAYS_AT_A_TIME := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 3 ? n + 1 : 4)))
 
 .PHONY: help study test check ui audit setup clean
 
@@ -26,8 +26,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo \
 	  "error: $(PYTHON) cannot make a virtual environment; install its venv module" \
 	  "(Debian and Ubuntu: apt install python3-venv) or set PYTHON=..." >&2; exit 2; }
-	@# What is imported is compiled then: compiling all takes a third of the installation's time.
-	$(BIN)/python -m pip install --quiet --no-compile --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -35,8 +34,8 @@ study: setup
 	$(BIN)/python study/run.py quickstart --resume
 
 test: setup
-	$(BIN)/python -m pytest -m "not ray" -n $(TESTS_AT_A_TIME) --dist loadfile --durations 20
-	$(BIN)/python -m pytest -m "ray" -n $(TESTS_AT_A_TIME) --dist loadfile \
+	$(BIN)/python -m pytest -m "not ray" -n auto --maxprocesses 4 --dist loadfile --durations 20
+	$(BIN)/python -m pytest -m "ray" -n $(RAYS_AT_A_TIME) --dist loadfile \
 	  --no-loadscope-reorder --durations 20
 
 check: setup
