@@ -5,8 +5,6 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 # Two trials at a time must not each start threads for every core; trials set their own.
 export OMP_NUM_THREADS ?= 1
-# Tests with a Ray wait for its processes: one more of them than there are cores.
-RAYS_AT_A_TIME := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 3 ? n + 1 : 4)))
 
 .PHONY: help study test check ui audit setup clean
 
@@ -35,8 +33,7 @@ study: setup
 
 test: setup
 	$(BIN)/python -m pytest -m "not ray" -n auto --maxprocesses 4 --dist loadfile --durations 20
-	$(BIN)/python -m pytest -m "ray" -n $(RAYS_AT_A_TIME) --dist loadfile \
-	  --no-loadscope-reorder --durations 20
+	$(BIN)/python -m pytest -m "ray" -n 2 --dist loadfile --no-loadscope-reorder --durations 20
 
 check: setup
 	$(BIN)/ruff check .
