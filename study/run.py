@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from analysis.addresses import masked, without_password
 from trainables.errors import ConfigError
+from trainables.reading import split_words
 
 EPILOG = """\
 A value that a recipe or a key=value word gives is fixed. A searched value that is not given is
@@ -146,12 +147,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _split_words(words: Sequence[str]) -> tuple[str, list[str]]:
-    recipes = [word for word in words if "=" not in word]
-    if len(recipes) > 1:
-        raise ConfigError(
-            f"one recipe at most, got {', '.join(recipes)}; a value is written part.field=value"
-        )
-    overrides = [word for word in words if "=" in word]
+    recipe, overrides = split_words(words)
     for word in overrides:
         name, _, value = word.partition("=")
         if value != without_password(value):
@@ -160,7 +156,7 @@ def _split_words(words: Sequence[str]) -> tuple[str, list[str]]:
                 "keeps it with the job; give it in PGPASSWORD or in a file (PGPASSFILE, "
                 "~/.pgpass), or the whole address in OPTUNA_STORAGE"
             )
-    return (recipes[0] if recipes else "quickstart"), overrides
+    return recipe or "quickstart", overrides
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from trainables.errors import ConfigError
 from trainables.experiments.config import SIZES, Experiment, list_experiments, load_experiment
+from trainables.reading import split_words
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,9 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{name:28s} {about}")
         return 0
     try:
-        if options.recipe is None:
+        recipe, words = split_words(options.words)
+        if recipe is None:
             raise ConfigError("name a recipe; --list shows them")
-        experiment = load_experiment(options.recipe, options.size, options.words)
+        experiment = load_experiment(recipe, options.size, words)
         return _run(experiment, options)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -48,8 +50,10 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("recipe", nargs="?", help="a paper's table or figure")
-    parser.add_argument("words", nargs="*", metavar="part.field=value", help="laid over all of it")
+    parser.add_argument(
+        "words", nargs="*", metavar="RECIPE part.field=value",
+        help="a paper's table or figure, and values that are laid over all of it",
+    )  # fmt: skip
     parser.add_argument("--list", action="store_true", help="name the recipes")
     parser.add_argument("--size", default="tiny", metavar="|".join(SIZES), help="default: tiny")
     parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")

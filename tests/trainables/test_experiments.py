@@ -127,6 +127,12 @@ def test_bad_input_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert run("xiao-table1", tmp_path, "--only", "nobody") == 2
     assert "known: undefended" in capsys.readouterr().err
     assert run("xiao-table1", tmp_path, "--processes", "0") == 2
+    capsys.readouterr()
+    assert main(["--only", "defended", "undefended", "xiao-table1"]) == 2
+    assert "one recipe at most, got undefended, xiao-table1" in capsys.readouterr().err
+    # A value may stand before the recipe.
+    assert main(["seeds=0", "xiao-table1", "--results", str(tmp_path)]) == 2
+    assert "seeds: " in capsys.readouterr().err
     assert not (tmp_path / "reproduction").exists()
 
 
