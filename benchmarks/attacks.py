@@ -1,7 +1,7 @@
 """What each attacker of a suite needs and finds: steps, seconds, score, floor, ceiling, leakage.
 
 One encoder is trained without a defence (or with one, `--lambda1`), and every attacker of the suite
-is trained on it until it saturates, each alone on one core; so are floors and ceilings.
+is trained on it until it saturates, each alone on one core. Floors and ceilings follow.
 
     python benchmarks/attacks.py                                       avatars, suite standard
     python benchmarks/attacks.py --root CELEBA --cut conv1 conv3       CelebA's faces at 48 pixels
@@ -124,11 +124,7 @@ def _measure(
         for name in names
     }
     scales = list(dict.fromkeys(scale_of(name) for name in names))
-    ends = [
-        reference
-        for name in scales
-        for reference in references(data, model, {**attack, "suite": [name]})
-    ]
+    ends = references(data, model, {**attack, "suite": scales})
     train(alone[names[0]], work)  # all attackers have the same encoder
     fresh = not any(encoder.is_done(work) for encoder in alone.values())
     start = time.monotonic()
