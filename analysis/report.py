@@ -255,6 +255,8 @@ def _duration(tables: StudyTables) -> str:
     minutes = work_of(tables).hours() * 60
     if not minutes > 0:
         return ""
+    if minutes < 2:
+        return f"{60 * minutes:.0f} s"
     return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
