@@ -20,8 +20,23 @@ def pixel_loss(reconstruction: Tensor, image: Tensor) -> Tensor:
 
 def perceptual_loss(reconstructed: Sequence[Tensor], original: Sequence[Tensor]) -> Tensor:
     """`L_perc = |g(Dec(z)) - g(x)|^2`: mean per layer of g, averaged over layers (Xiao, eq. 4)."""
-    layers = [F.mse_loss(a, b) for a, b in zip(reconstructed, original, strict=True)]
+    pairs = zip(reconstructed, original, strict=True)
+    layers = [F.mse_loss(_keeping_layout(a), b) for a, b in pairs]
     return torch.stack(layers).mean()
+
+
+def _keeping_layout(maps: Tensor) -> Tensor:
+    """`maps`, whose gradient comes back channels-last if they are so themselves.
+
+    That of `F.mse_loss` comes back in the default layout, and every layer of g behind it would mix
+    two layouts, its ReLUs ten times as slow.
+    """
+    if not (maps.requires_grad and maps.is_contiguous(memory_format=torch.channels_last)):
+        return maps
+    # A view of its own: this gradient is changed before those of the next layer are added to it.
+    seen = maps.view_as(maps)
+    seen.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
+    return seen
 
 
 def adversarial_loss(fake_logits: Tensor, saturating: bool = True) -> Tensor:

@@ -35,6 +35,22 @@ def test_perceptual_loss_averages_layers_not_elements():
     assert perceptual_loss([small + 2, large + 1], [small, large]).item() == pytest.approx(2.5)
 
 
+def test_perceptual_loss_brings_gradients_back_in_the_layout_of_its_maps():
+    torch.manual_seed(0)
+    original = torch.rand(2, 4, 3, 3)
+    for layout in (torch.channels_last, torch.contiguous_format):
+        images = torch.rand(2, 4, 3, 3).contiguous(memory_format=layout).requires_grad_()
+        first = images * 2
+        second = first * 3
+        arrived = []
+        second.register_hook(arrived.append)
+        perceptual_loss([first, second], [original, original]).backward()
+        assert arrived[0].is_contiguous(memory_format=layout)
+        # d/dx of the mean over two layers of means over 72 values: (2 (2x-o) 2 + 2 (6x-o) 6) / 144.
+        expected = (4 * (2 * images - original) + 12 * (6 * images - original)) / 144
+        torch.testing.assert_close(images.grad, expected.detach())
+
+
 def test_adversarial_loss_is_log_one_minus_d():
     logits = torch.tensor([0.0, math.log(3)])  # D = 0.5 and 0.75
     expected = (math.log(0.5) + math.log(0.25)) / 2
