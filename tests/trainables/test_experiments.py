@@ -16,6 +16,7 @@ from analysis.__main__ import main as analyse
 from analysis.reproduction import blocks
 from analysis.rows import read_rows
 from trainables.__main__ import main
+from trainables.experiments import runner, store
 from trainables.experiments.config import list_experiments, load_experiment
 from trainables.experiments.run import run_experiment, wanted_units
 from trainables.experiments.runner import Place
@@ -88,6 +89,24 @@ def test_rows_keep_settings_but_no_place(tmp_path: Path) -> None:
     assert not [text for text in texts if str(tmp_path) in text]
     assert rows["collapsed"].isin([0.0, 1.0]).all()
     assert rows["made/machine"].notna().all()
+
+
+def test_rows_name_the_code_that_ran_not_what_was_pulled_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store.made.cache_clear()
+    monkeypatch.setattr(store, "code_version", lambda root: "the commit at the start")
+
+    def pull(*_: object) -> None:
+        monkeypatch.setattr(store, "code_version", lambda root: "another")
+        raise InterruptedError
+
+    monkeypatch.setattr(runner, "encoder_folder", pull)
+    unit = wanted_units(load_experiment("xiao-table1"))[0]
+    with pytest.raises(InterruptedError):
+        runner.run_unit(unit, tmp_path, "cpu", 1)
+    assert store.made()["code"] == "the commit at the start"
+    store.made.cache_clear()
 
 
 def test_a_failure_is_told_and_costs_nothing_else(

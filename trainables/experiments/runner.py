@@ -18,7 +18,7 @@ from typing import Any
 
 from trainables.experiments.config import Experiment, PlannedEncoder
 from trainables.experiments.preparation import prepare
-from trainables.experiments.store import EncoderFolder, encoder_folder
+from trainables.experiments.store import EncoderFolder, encoder_folder, made
 
 ATTACK_SEED = 1000
 """What is added to an encoder's seed for its attackers': they must not draw what it drew."""
@@ -145,6 +145,8 @@ def run_unit(unit: Unit, work: Path, device: str, threads: int) -> str:
     import torch
 
     torch.set_num_threads(threads)
+    # Asked for before the work: a checkout may have another commit hours later.
+    made()
     folder = encoder_folder(unit.encoder, unit.seed, work)
     if folder.untrained:
         folder.keep_training(_train(unit, folder, work, device))

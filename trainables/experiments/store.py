@@ -150,8 +150,9 @@ def _hash_once(weights: Path) -> str:
     return file_hash(weights)
 
 
-def made() -> dict[str, Any]:
-    """By which code, on which machine, with which versions."""
+@functools.cache
+def made() -> Mapping[str, Any]:
+    """By which code, on which machine, with which versions: those of this process's first call."""
     return {
         "code": code_version(ROOT),
         "machine": f"{device()}; {machine()}",
