@@ -73,9 +73,8 @@ def ms_ssim(reconstruction: Tensor, image: Tensor, floor: float = 0.0) -> Tensor
             reconstruction, image = (
                 F.avg_pool2d(x, kernel_size=2, padding=padding) for x in (reconstruction, image)
             )
-        luminance, contrast = _ssim_parts(reconstruction, image, window)
         last = scale == len(MS_SSIM_WEIGHTS) - 1
-        terms.append((luminance * contrast if last else contrast).mean(dim=(2, 3)))
+        terms.append(_ssim_map(reconstruction, image, window, luminance=last).mean(dim=(2, 3)))
     # Weights as plain numbers: a tensor of them would be copied to the device at every call.
     powers = [term.clamp_min(floor) ** w for term, w in zip(terms, MS_SSIM_WEIGHTS, strict=True)]
     return torch.stack(powers).prod(dim=0).mean(dim=1)
@@ -98,8 +97,11 @@ def _smoothing(length: int, side: int, like: Tensor) -> Tensor:
     return weights / weights.sum(dim=0)
 
 
-def _ssim_parts(x: Tensor, y: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """SSIM's luminance term and its contrast-structure term at every place, [B, 3, h, w]."""
+def _ssim_map(x: Tensor, y: Tensor, side: int, luminance: bool) -> Tensor:
+    """SSIM at every place, or its contrast-structure term without `luminance`, [B, 3, h, w].
+
+    Of the variances nothing but their sum is needed, which is smoothed once.
+    """
     height, width = x.shape[2:]
     across = _smoothing(width, side, x)
     down = (across if height == width else _smoothing(height, side, x)).T
@@ -108,12 +110,12 @@ def _ssim_parts(x: Tensor, y: Tensor, side: int) -> tuple[Tensor, Tensor]:
         return down @ (z @ across)
 
     mean_x, mean_y = smooth(x), smooth(y)
-    variance_x = smooth(x.square()) - mean_x.square()
-    variance_y = smooth(y.square()) - mean_y.square()
-    covariance = smooth(x * y) - mean_x * mean_y
+    product, squares = 2 * mean_x * mean_y, mean_x.square() + mean_y.square()
+    covariances = 2 * smooth(x * y) - product
+    variances = smooth(x.square() + y.square()) - squares
     c1, c2 = 0.01**2, 0.03**2
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x.square() + mean_y.square() + c1)
-    return luminance, (2 * covariance + c2) / (variance_x + variance_y + c2)
+    contrast = (covariances + c2) / (variances + c2)
+    return contrast * (product + c1) / (squares + c1) if luminance else contrast
 
 
 def psnr(reconstruction: Tensor, image: Tensor) -> Tensor:
