@@ -67,8 +67,9 @@ class Layers:
 def recorded(nets: Sequence[nn.Module]) -> Iterator[list[Call]]:
     """Records every call of a layer without layers of its own."""
     calls: list[Call] = []
+    record = _recorder(calls)
     hooks = [
-        layer.register_forward_pre_hook(_recorder(calls))
+        layer.register_forward_pre_hook(record)
         for net in nets
         for layer in net.modules()
         if next(layer.children(), None) is None
