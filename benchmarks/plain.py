@@ -23,7 +23,7 @@ from trainables.losses import (
     discriminator_loss,
     perceptual_loss,
 )
-from trainables.metrics import MS_SSIM_WEIGHTS, ms_ssim_window
+from trainables.ms_ssim import MS_SSIM_WEIGHTS, ms_ssim_window
 from trainables.protectors.obfuscator import Obfuscator
 from trainables.protectors.reconstruction import Reconstruction
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainables.metrics import ms_ssim
+from trainables.ms_ssim import ms_ssim
 
 
 def pixel_loss(reconstruction: Tensor, image: Tensor) -> Tensor:

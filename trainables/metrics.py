@@ -7,7 +7,6 @@ averages, worst deciles and intervals are all taken later over the same numbers.
 import math
 
 import torch
-import torch.nn.functional as F
 from pytorch_msssim import ssim as _ssim
 from torch import Tensor
 
@@ -22,100 +21,6 @@ def ssim(reconstruction: Tensor, image: Tensor) -> Tensor:
         reconstruction, image, data_range=1.0, size_average=False, win_size=window
     )
     return values
-
-
-MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-"""Exponents of MS-SSIM's five scales, fine to coarse (Wang, Simoncelli, Bovik 2003)."""
-
-
-MS_SSIM_MIN_SIDE = 32
-"""MS-SSIM needs sides above this many pixels."""
-
-
-def ms_ssim_window(height: int, width: int) -> int:
-    """Side of the largest odd window, 11 at most, that five halvings leave room for.
-
-    MS-SSIM of different windows is never compared (methods, section 2.3).
-
-    Raises:
-        ValueError: If even a window of 3 pixels does not fit: at 1 pixel nothing but the mean
-            brightness would be compared.
-    """
-    side = min(height, width)
-    windows = [w for w in range(3, SSIM_WINDOW + 1, 2) if (w - 1) * 16 < side]
-    if not windows:
-        raise ValueError(f"MS-SSIM needs sides above 32 pixels, got {height}x{width}")
-    return windows[-1]
-
-
-def ms_ssim(reconstruction: Tensor, image: Tensor, floor: float = 0.0) -> Tensor:
-    """Multi-scale structural similarity of each image, [B], data range 1, in [0, 1].
-
-    The scales' terms are clamped at 0 before their powers are taken. `pytorch-msssim` gives the
-    same values, but one scale at 0, as there is in any training towards another image, leaves the
-    product without a gradient; hence this sum, with a floor of the caller's.
-
-    Args:
-        reconstruction: [B, 3, H, W] in [0, 1].
-        image: Likewise, or [1, 3, H, W].
-        floor: What a scale's term counts at least.
-
-    Raises:
-        ValueError: As `ms_ssim_window`.
-    """
-    window = ms_ssim_window(*image.shape[2:])
-    # One layout: what mixes two takes several times as long.
-    reconstruction, image = reconstruction.contiguous(), image.contiguous()
-    terms = []
-    for scale in range(len(MS_SSIM_WEIGHTS)):
-        if scale:
-            padding = [side % 2 for side in image.shape[2:]]
-            reconstruction, image = (
-                F.avg_pool2d(x, kernel_size=2, padding=padding) for x in (reconstruction, image)
-            )
-        last = scale == len(MS_SSIM_WEIGHTS) - 1
-        terms.append(_ssim_map(reconstruction, image, window, luminance=last).mean(dim=(2, 3)))
-    # Weights as plain numbers: a tensor of them would be copied to the device at every call.
-    powers = [term.clamp_min(floor) ** w for term, w in zip(terms, MS_SSIM_WEIGHTS, strict=True)]
-    return torch.stack(powers).prod(dim=0).mean(dim=1)
-
-
-def _smoothing(length: int, side: int, like: Tensor) -> Tensor:
-    """A Gaussian of deviation 1.5 at every place of an axis that it fits: [length, places].
-
-    As a matrix, for products with it are several times as fast as convolutions of single channels.
-
-    Args:
-        length: Of the axis.
-        side: Of the Gaussian, odd.
-        like: Has the type and the device.
-    """
-    places = torch.arange(length, device=like.device)
-    offsets = places[:, None] - places[: length - side + 1] - side // 2
-    weights = torch.exp(-offsets.to(like.dtype).square() / (2 * 1.5**2))
-    weights = torch.where(offsets.abs() <= side // 2, weights, 0.0)
-    return weights / weights.sum(dim=0)
-
-
-def _ssim_map(x: Tensor, y: Tensor, side: int, luminance: bool) -> Tensor:
-    """SSIM at every place, or its contrast-structure term without `luminance`, [B, 3, h, w].
-
-    Of the variances nothing but their sum is needed, which is smoothed once.
-    """
-    height, width = x.shape[2:]
-    across = _smoothing(width, side, x)
-    down = (across if height == width else _smoothing(height, side, x)).T
-
-    def smooth(z: Tensor) -> Tensor:
-        return down @ (z @ across)
-
-    mean_x, mean_y = smooth(x), smooth(y)
-    product, squares = 2 * mean_x * mean_y, mean_x.square() + mean_y.square()
-    covariances = 2 * smooth(x * y) - product
-    variances = smooth(x.square() + y.square()) - squares
-    c1, c2 = 0.01**2, 0.03**2
-    contrast = (covariances + c2) / (variances + c2)
-    return contrast * (product + c1) / (squares + c1) if luminance else contrast
 
 
 def psnr(reconstruction: Tensor, image: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainables import metrics
+from trainables.ms_ssim import MS_SSIM_MIN_SIDE, ms_ssim
 
 
 class NotFiniteError(ArithmeticError):
@@ -58,8 +59,8 @@ def reconstruction_scores(
         values["ssim"].append(metrics.ssim(rebuilt, image))
         values["psnr"].append(metrics.psnr(rebuilt, image))
         values["mse"].append(metrics.mse(rebuilt, image))
-        if min(image.shape[2:]) > metrics.MS_SSIM_MIN_SIDE:
-            values.setdefault("ms_ssim", []).append(metrics.ms_ssim(rebuilt, image))
+        if min(image.shape[2:]) > MS_SSIM_MIN_SIDE:
+            values.setdefault("ms_ssim", []).append(ms_ssim(rebuilt, image))
         if features is not None:
             answers.append(features(rebuilt))
             cosine = F.cosine_similarity(answers[-1], features(image))

@@ -19,7 +19,7 @@ from trainables.losses import (
     pixel_loss,
     utility_loss,
 )
-from trainables.metrics import MS_SSIM_WEIGHTS, ms_ssim
+from trainables.ms_ssim import MS_SSIM_WEIGHTS, ms_ssim
 
 
 def test_pixel_loss_is_the_mean_over_pixels_and_images():

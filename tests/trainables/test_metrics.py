@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from pytorch_msssim import ms_ssim as library_ms_ssim
 
 from trainables import metrics
 
@@ -89,70 +88,6 @@ def test_leakage_between_floor_and_ceiling(score, expected):
 def test_leakage_refuses_a_range_that_means_nothing(ceiling):
     with pytest.raises(ValueError, match=r"floor|finite|differ"):
         metrics.leakage(0.5, 0.5, ceiling)
-
-
-def _pair(height, width, seed=0):
-    """Smooth pictures with a little noise: every scale is positively correlated."""
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(2, 3, 5, 5, generator=generator)
-    image = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 1)
-    noise = torch.randn(2, 3, height, width, generator=generator)
-    return (image + 0.05 * noise).clamp(0, 1), image
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "window"),
-    [(176, 162, 11), (161, 161, 11), (48, 48, 3), (65, 48, 3), (81, 97, 5), (99, 130, 7)],
-)
-def test_ms_ssim_is_the_librarys(height, width, window):
-    rebuilt, image = _pair(height, width)
-    theirs = library_ms_ssim(
-        rebuilt, image, data_range=1.0, size_average=False, win_size=window
-    ).tolist()
-    ours = metrics.ms_ssim(rebuilt, image).tolist()
-    assert ours == pytest.approx(theirs, abs=1e-5)
-    assert 0.1 < min(ours) < max(ours) < 0.999
-    # One image for all of the batch.
-    theirs = library_ms_ssim(
-        rebuilt, image[:1].expand(2, -1, -1, -1), 1.0, size_average=False, win_size=window
-    )
-    ours = metrics.ms_ssim(rebuilt, image[:1])
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
-
-
-def test_ms_ssim_of_equal_and_of_opposite_images():
-    image = _pair(48, 48)[0]
-    assert metrics.ms_ssim(image, image).tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
-    # Anti-correlated scales count 0, not a power of a negative number.
-    assert metrics.ms_ssim(1 - image, image).tolist() == [0.0, 0.0]
-
-
-@pytest.mark.parametrize(
-    ("side", "window"),
-    [
-        (33, 3),
-        (64, 3),
-        (65, 5),
-        (80, 5),
-        (96, 5),
-        (97, 7),
-        (129, 9),
-        (160, 9),
-        (161, 11),
-        (999, 11),
-    ],
-)
-def test_ms_ssim_windows(side, window):
-    assert metrics.ms_ssim_window(side, 1000) == window
-    assert metrics.ms_ssim_window(1000, side) == window
-
-
-@pytest.mark.parametrize("side", [1, 16, 32])
-def test_ms_ssim_needs_a_window_of_three_pixels(side):
-    with pytest.raises(ValueError, match=f"above 32 pixels, got {side}x48"):
-        metrics.ms_ssim_window(side, 48)
-    with pytest.raises(ValueError, match=f"got 48x{side}"):
-        metrics.ms_ssim(torch.rand(1, 3, 48, side), torch.rand(1, 3, 48, side))
 
 
 # Three categories: six images, three and one.

@@ -20,7 +20,7 @@ from trainables.losses import (
     perceptual_loss,
     pixel_loss,
 )
-from trainables.metrics import MS_SSIM_MIN_SIDE
+from trainables.ms_ssim import MS_SSIM_MIN_SIDE
 from trainables.nets.backbones import base_channels
 from trainables.nets.decoders import MIN_DECODER_CHANNELS, build_discriminator
 from trainables.nets.modes import frozen

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from trainables.data.batches import Batch
 from trainables.losses import ms_ssim_loss
-from trainables.metrics import ms_ssim_window
+from trainables.ms_ssim import ms_ssim_window
 from trainables.nets.backbones import base_channels
 from trainables.nets.config import ModelConfig
 from trainables.nets.decoders import build_decoder
