@@ -1,8 +1,8 @@
 """Multi-scale structural similarity (Wang, Simoncelli, Bovik 2003), as a metric and for losses.
 
 `pytorch-msssim` gives the same values (tests compare them). In the training of small nets for small
-images its Gaussian windows, convolutions of single channels, take more time than everything else;
-hence products with matrices, and a gradient in closed form.
+images its Gaussian windows, convolutions of single channels, took half of a step; hence products
+with matrices, and a gradient in closed form.
 """
 
 import functools
