@@ -6,6 +6,7 @@ with matrices, and a gradient in closed form.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -64,7 +65,7 @@ def ms_ssim(reconstruction: Tensor, image: Tensor, floor: float = 0.0) -> Tensor
         if scale:
             halves = _both_axes(_halving, x)
             x, y = _along(x, *halves), _along(y, *halves)
-        windows = _both_axes(functools.partial(_smoothing, side=window), x)
+        windows = _both_axes(_smoothing, x, side=window)
         last = scale == len(MS_SSIM_WEIGHTS) - 1
         terms.append(_similarity(x, y, *windows) if last else _Contrast.apply(x, y, *windows))
     # Weights as plain numbers: a tensor of them would be copied to the device at every call.
@@ -77,9 +78,14 @@ def _along(maps: Tensor, down: Tensor, across: Tensor) -> Tensor:
     return down @ (maps @ across)
 
 
-def _both_axes(matrix: Any, maps: Tensor) -> tuple[Tensor, Tensor]:
-    height, width = maps.shape[2:]
-    down, across = (matrix(side, dtype=maps.dtype, device=maps.device) for side in (height, width))
+def _both_axes(matrix: Callable[..., Tensor], maps: Tensor, **given: int) -> tuple[Tensor, Tensor]:
+    """A matrix for each axis of maps [B, C, H, W], as `_along` takes them."""
+    # Matrices are kept: what inference mode makes no later training could use.
+    with torch.inference_mode(False):
+        down, across = (
+            matrix(length, dtype=maps.dtype, device=maps.device, **given)
+            for length in maps.shape[2:]
+        )
     return down.T, across
 
 

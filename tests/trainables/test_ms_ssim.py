@@ -101,11 +101,12 @@ def test_its_gradient_is_the_slope_of_its_values():
     torch.testing.assert_close((gradient * direction).sum(), slope, rtol=1e-6, atol=1e-9)
 
 
-def test_it_can_be_taken_with_and_without_gradients_in_turn():
-    rebuilt, image = _pair(48, 48)
-    with torch.no_grad():
+def test_what_it_keeps_of_inference_serves_training():
+    rebuilt, image = _pair(50, 50)  # a size that no other test has made matrices for
+    with torch.inference_mode():
         value = ms_ssim(rebuilt, image)
     given = rebuilt.clone().requires_grad_()
-    torch.testing.assert_close(ms_ssim(given, image).detach(), value)
-    ms_ssim(given, image).sum().backward()
-    assert torch.isfinite(given.grad).all()
+    trained = ms_ssim(given, image)
+    assert trained.tolist() == value.tolist()
+    trained.sum().backward()
+    assert given.grad.abs().max() > 0
