@@ -33,7 +33,7 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.limits import measure_limits
-from benchmarks.machine import keep_table
+from benchmarks.machine import show_and_keep
 from benchmarks.plain import ImageFiles, Labelled, endless, write_files
 from benchmarks.plain_attacks import plain_attack
 from benchmarks.tables import markdown
@@ -251,10 +251,8 @@ def main() -> int:
             parts = [f"### cut at {cut}", _table(turns, options), _limit(counted, rates)]
             texts.append("\n\n".join(parts))
     text = "\n\n".join(texts)
-    print(text)
-    command = f"python benchmarks/attack_suite.py {' '.join(sys.argv[1:])}".strip()
     name = f"attack-suite-{options.backbone}-{options.width:g}-{options.image_size}"
-    print(f"kept in {keep_table(name, command, text)}")
+    show_and_keep(name, text)
     return 0
 
 

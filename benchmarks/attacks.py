@@ -30,7 +30,7 @@ from benchmarks.encoders import (
     scores_at_the_ends,
     train,
 )
-from benchmarks.machine import keep_table
+from benchmarks.machine import show_and_keep
 from benchmarks.tables import markdown
 from trainables.attackers.config import AttackConfig
 
@@ -87,19 +87,15 @@ def main() -> int:
         table = _measure(data, model, attack, protector, options)
         texts.append(f"### cut at {cut}\n\n{table}")
     text = "\n\n".join(texts)
-    print(text)
     source = "avatars" if options.root is None else "celeba"
-    command = f"python benchmarks/attacks.py {' '.join(sys.argv[1:])}".strip()
-    places = ((options.root, "CELEBA"), (options.identity, "WEIGHTS"), (options.work, "WORK"))
-    for path, name in places:
-        command = command.replace(str(path), name) if path is not None else command
     name = f"attacks-{source}-{options.suite}"
     if options.scores_only:
         name += "-scores"
     for option in ("width", "patience"):
         if getattr(options, option) != parser.get_default(option):
             name += f"-{option}-{getattr(options, option):g}"
-    print(f"kept in {keep_table(name, command, text)}")
+    places = {options.root: "CELEBA", options.identity: "WEIGHTS", options.work: "WORK"}
+    show_and_keep(name, text, places)
     return 0
 
 

@@ -27,7 +27,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from analysis.load import load_study
 from analysis.pareto import hypervolume, non_dominated
-from benchmarks.machine import keep_table
+from benchmarks.machine import show_and_keep
 from benchmarks.search import SURFACES
 from benchmarks.tables import markdown
 from study.early_stopping import dominance, strongest_first
@@ -214,9 +214,7 @@ def main() -> int:
     )
     text = markdown(heads, lines) + f"\n\n{len(rows)} encoders: {sizes}. Random orders: means, and "
     text += "the largest loss in brackets."
-    print(text)
-    command = f"python benchmarks/early_stopping.py {' '.join(sys.argv[1:])}".strip()
-    print(f"kept in {keep_table(f'early-stopping-{options.study}', command, text)}")
+    show_and_keep(f"early-stopping-{options.study}", text)
     return 0
 
 

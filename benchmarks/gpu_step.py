@@ -25,7 +25,7 @@ from benchmarks import stand_ins
 MISSING = stand_ins.install()
 
 from benchmarks.limits import measure_limits
-from benchmarks.machine import keep_table, synchronise
+from benchmarks.machine import show_and_keep, synchronise
 from benchmarks.protector_step import (
     Faces,
     Round,
@@ -126,10 +126,8 @@ def main() -> int:
     heads = ["precision", "cut", "images/s", "Gflop per round", "Tflop/s", "of the matrix rate",
              "of the convolution rate", "GPU idle", "images on the GPU"]  # fmt: skip
     text = markdown(heads, rows)
-    print(text)
-    command = f"python benchmarks/gpu_step.py {' '.join(sys.argv[1:])}".strip()
     name = f"gpu-step-{device.type}-{options.backbone}-{options.image_size}"
-    print(f"kept in {keep_table(name, command, text)}")
+    show_and_keep(name, text)
     return 0
 
 

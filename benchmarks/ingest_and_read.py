@@ -28,7 +28,7 @@ from torchvision.datasets import ImageFolder
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks.machine import keep_table
+from benchmarks.machine import show_and_keep
 from benchmarks.plain import QUALITY
 from benchmarks.tables import markdown
 from trainables.data.avatars import AvatarsSource
@@ -131,12 +131,8 @@ def main() -> int:
         if options.root is None:
             draw_folder(root, NUM_IMAGES)
         text = _measure(root, Path(folder) / "cache", options)
-    print(text)
-    command = f"python benchmarks/ingest_and_read.py {' '.join(sys.argv[1:])}".strip()
-    if options.root is not None:
-        command = command.replace(str(options.root), "FOLDER")
     name = "ingest-and-read" + ("" if options.root is None else f"-{options.root.name}")
-    print(f"kept in {keep_table(name, command, text)}")
+    show_and_keep(name, text, {options.root: "FOLDER"})
     return 0
 
 

@@ -1,8 +1,7 @@
 """What the layers of a training step take by themselves: no step is faster than their sum.
 
 Every layer that a step calls is timed alone, forwards and backwards, again and again on the same
-input, with nothing else in the caches. Losses, optimisers and sums of gradients are in the step and
-in no layer.
+input, with nothing else in the caches.
 """
 
 import copy
@@ -29,6 +28,8 @@ HEADS = (
     "counted operations at the best rate, ms", "of that rate reached alone",
 )  # fmt: skip
 """Of the columns that `row` fills."""
+NOTE = "Losses, optimisers and sums of gradients are in the step and in no layer."
+"""To be read below such a table."""
 
 Step = Callable[[], object]
 

@@ -20,9 +20,9 @@ import torch
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.attack_suite import ATTACKERS, DTYPES, make_encoder, prepare, trial_config
-from benchmarks.layer_times import CPU, HEADS, row
+from benchmarks.layer_times import CPU, HEADS, NOTE, row
 from benchmarks.limits import measure_limits
-from benchmarks.machine import keep_table
+from benchmarks.machine import show_and_keep
 from benchmarks.tables import markdown
 from trainables.attack import AttackTrial
 from trainables.precision import Precision
@@ -70,13 +70,10 @@ def main() -> int:
     text = (
         f"{markdown(['attacker', 'in', *HEADS], table)}\n\n{options.backbone} at width "
         f"{options.width:g} cut at {options.cut}, {options.batch_size} images of "
-        f"{options.image_size} pixels, one thread; best rates: {' and '.join(rates)}. Losses, "
-        "optimisers and sums of gradients are in the step and in no layer."
+        f"{options.image_size} pixels, one thread; best rates: {' and '.join(rates)}. {NOTE}"
     )
-    print(text)
-    command = f"python benchmarks/layers.py {' '.join(sys.argv[1:])}".strip()
     name = f"layers-{options.backbone}-{options.width:g}-{options.image_size}"
-    print(f"kept in {keep_table(name, command, text)}")
+    show_and_keep(name, text)
     return 0
 
 

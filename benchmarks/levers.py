@@ -30,7 +30,7 @@ from benchmarks.encoders import (
     run_all,
     saturated,
 )
-from benchmarks.machine import keep_table
+from benchmarks.machine import show_and_keep
 from benchmarks.tables import markdown, mean_and_spread
 
 SIDES = {"obfuscator": 48}
@@ -141,15 +141,11 @@ def main() -> int:
         done = {name: [figures(e, work) for e in rows[group, name]] for name in named}
         texts += [f"### {group}\n\n{make_table(done, kind)}" for kind in DEFENDED[group]]
     text = "\n\n".join(texts)
-    print(text)
-    command = " ".join(["python benchmarks/levers.py", *sys.argv[1:]])
-    name = "levers"
-    if options.root is not None:
-        command, name = command.replace(str(options.root), "CELEBA"), "levers-celeba"
+    name = "levers" if options.root is None else "levers-celeba"
     for option in ("cut", "only"):
         if getattr(options, option) != parser.get_default(option):
             name += f"-{getattr(options, option)}"
-    print(f"kept in {keep_table(name, command, text)}")
+    show_and_keep(name, text, {options.root: "CELEBA"})
     return 0
 
 

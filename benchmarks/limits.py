@@ -19,7 +19,7 @@ from torch import Tensor
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks.machine import keep_table, synchronise
+from benchmarks.machine import show_and_keep, synchronise
 from benchmarks.tables import markdown
 
 SECONDS = 0.5
@@ -126,8 +126,7 @@ def main() -> int:
         )
     heads = ["dtype", "matrix product, Gflop/s", "convolution, Gflop/s", "memory, GB/s"]
     table = markdown(heads, rows)
-    print(table)
-    print(f"kept in {keep_table('limits', 'python benchmarks/limits.py', table)}")
+    show_and_keep("limits", table)
     return 0
 
 

@@ -3,6 +3,8 @@
 import datetime
 import os
 import platform
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -32,9 +34,20 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def keep_table(name: str, command: str, table: str) -> Path:
-    """Writes a table with the command and the machine that made it to `results/NAME.md`."""
+def show_and_keep(name: str, table: str, places: Mapping[Path | None, str] | None = None) -> None:
+    """Prints a table, and writes it to `results/NAME.md` with its command and its machine.
+
+    Args:
+        name: Of the file.
+        table: And what is to be read below it.
+        places: Paths of this machine in the command, each with the word to keep in its stead; None
+            where an option was not given.
+    """
+    print(table)
+    command = " ".join([f"python benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    for place, word in (places or {}).items():
+        command = command if place is None else command.replace(str(place), word)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.md"
     path.write_text(f"`{command}`\n\n{describe_machine()}\n\n{table}\n", encoding="utf-8")
-    return path
+    print(f"kept in {path}")

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.encoders import AVATARS, PATIENT, Encoder, figures, references, run_all, saturated
-from benchmarks.machine import keep_table
+from benchmarks.machine import show_and_keep
 from benchmarks.tables import markdown, mean_and_spread
 from trainables.precision import Precision
 
@@ -73,9 +73,7 @@ def main() -> int:
         "decoder after saturation", "attribute after saturation", "saturated", "training (s)",
     ]  # fmt: skip
     text = markdown(heads, lines)
-    print(text)
-    command = " ".join(["python benchmarks/precisions.py", *sys.argv[1:]])
-    print(f"kept in {keep_table('precisions', command, text)}")
+    show_and_keep("precisions", text)
     return 0
 
 

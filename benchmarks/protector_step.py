@@ -34,7 +34,7 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.limits import Limits, measure_limits
-from benchmarks.machine import keep_table, synchronise
+from benchmarks.machine import show_and_keep, synchronise
 from benchmarks.plain import ImageFiles, PlainObfuscator, PlainReconstruction, endless, write_files
 from benchmarks.tables import markdown
 from trainables.data.avatars import AvatarsSource
@@ -285,10 +285,8 @@ def main() -> int:
         f"{markdown(heads, rows)}\n\n{machine}\n\nWhere our round's time goes in float32:\n\n"
         f"{markdown(['method', 'cut', *PARTS], parts)}"
     )
-    print(text)
-    command = f"python benchmarks/protector_step.py {' '.join(sys.argv[1:])}".strip()
     name = f"protector-step-{device.type}-{options.backbone}-{options.image_size}"
-    print(f"kept in {keep_table(name, command, text)}")
+    show_and_keep(name, text)
     return 0
 
 

@@ -30,7 +30,7 @@ from benchmarks.encoders import (
     run_all,
     saturated,
 )
-from benchmarks.machine import keep_table
+from benchmarks.machine import show_and_keep
 from benchmarks.tables import markdown, mean_and_spread
 
 DATA = {**AVATARS, "image_size": 48}
@@ -99,10 +99,10 @@ def main() -> int:
     work = options.work.absolute()
     run_all([*references(DATA, MODEL, attack), *encoders], work, options.processes)
     table = make_table({name: [figures(e, work) for e in row] for name, row in rows.items()})
-    print(table)
     if options.only == list(METHODS):
-        command = " ".join(["python benchmarks/protectors.py", *sys.argv[1:]])
-        print(f"kept in {keep_table('protectors', command, table)}")
+        show_and_keep("protectors", table)
+    else:
+        print(table)
     return 0
 
 

@@ -28,7 +28,7 @@ from PIL import Image
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks.machine import keep_table
+from benchmarks.machine import show_and_keep
 from benchmarks.tables import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -204,9 +204,7 @@ def main() -> int:
         [[str(options.encoders), str(len(ATTACKERS)), f"{seconds[len(seconds) // 2]:.1f}",
           f"{seconds[-1]:.1f}", f"{max(run[1] for run in runs):.2f}", f"{runs[0][2] / 1e6:.2f}"]],
     )  # fmt: skip
-    print(text)
-    command = f"python benchmarks/report.py {' '.join(sys.argv[1:])}".strip()
-    print(f"kept in {keep_table(f'report-{options.encoders}', command, text)}")
+    show_and_keep(f"report-{options.encoders}", text)
     return 0
 
 

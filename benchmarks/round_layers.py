@@ -8,6 +8,7 @@ convolution. All cores.
 """
 
 import argparse
+import functools
 import os
 import sys
 import tempfile
@@ -19,9 +20,9 @@ import torch
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.attack_suite import DTYPES
-from benchmarks.layer_times import CPU, HEADS, row
+from benchmarks.layer_times import CPU, HEADS, NOTE, row
 from benchmarks.limits import measure_limits
-from benchmarks.machine import keep_table
+from benchmarks.machine import show_and_keep
 from benchmarks.protector_step import METHODS, add_sizes, build, make_faces
 from benchmarks.tables import markdown
 from trainables.data.batches import Batch
@@ -48,7 +49,7 @@ def main() -> int:
     rows = np.arange(batch, dtype=np.int64)
     given = TaskBatches(faces.images, faces.labels, rows, batch, 0, CPU)()
 
-    def batches(column: object = None) -> Batch:
+    def batches(balanced: tuple[int, ...] = ()) -> Batch:
         return given
 
     for method in options.method:
@@ -56,23 +57,18 @@ def main() -> int:
             model = ModelConfig(backbone=options.backbone, width=options.width, cut_point=cut)
             for precision in DTYPES:
                 protector = build(method, model, size, batch, CPU)
-                figures = row(
-                    lambda protector=protector: protector.round(batches, batches),  # type: ignore[misc]
-                    protector.computed(), precision, best[precision],
-                )  # fmt: skip
+                step = functools.partial(protector.round, batches, batches)
+                figures = row(step, protector.computed(), precision, best[precision])
                 table.append([method, cut, precision, *figures])
                 print(", ".join(table[-1]), flush=True)
     rates = " and ".join(f"{value / 1e9:.0f} Gflop/s in {name}" for name, value in best.items())
     text = (
         f"{markdown(['method', 'cut', 'in', *HEADS], table)}\n\n{options.backbone} at width "
         f"{options.width:g}, {batch} images of {size} pixels, {torch.get_num_threads()} threads; "
-        f"best rates: {rates}. Losses, optimisers and sums of gradients are in the step and in no "
-        "layer."
+        f"best rates: {rates}. {NOTE}"
     )
-    print(text)
-    command = f"python benchmarks/round_layers.py {' '.join(sys.argv[1:])}".strip()
     name = f"round-layers-{options.backbone}-{options.width:g}-{size}"
-    print(f"kept in {keep_table(name, command, text)}")
+    show_and_keep(name, text)
     return 0
 
 

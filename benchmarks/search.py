@@ -35,7 +35,7 @@ from sklearn.model_selection import cross_val_predict
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from analysis.pareto import hypervolume
-from benchmarks.machine import keep_table
+from benchmarks.machine import show_and_keep
 from benchmarks.tables import markdown
 from study.config import StudyConfig
 from study.loading import load_config
@@ -197,9 +197,7 @@ def main() -> int:
         f"of {len(rows)} real encoders of `{options.recipe}`; R² of encoders left out of the fit: "
         f"utility {explained['mean_mcc']:.2f}, leakage {explained['leakage']:.2f}."
     )
-    print(text)
-    command = f"python benchmarks/search.py {' '.join(sys.argv[1:])}".strip()
-    print(f"kept in {keep_table(f'search-{options.recipe}', command, text)}")
+    show_and_keep(f"search-{options.recipe}", text)
     return 0
 
 

@@ -29,7 +29,7 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks.machine import keep_table, synchronise
+from benchmarks.machine import show_and_keep, synchronise
 from benchmarks.plain import plain_ms_ssim_loss, plainly
 from benchmarks.protector_step import Round, add_sizes, build, seconds_in_turns
 from benchmarks.tables import markdown
@@ -216,8 +216,8 @@ def encode_once(bench: Bench) -> Pair:
     return again, _attack(bench.decoder(), lambda: codes, images, bench.device)
 
 
-def windows_as_products(bench: Bench) -> Pair:
-    """MS-SSIM's windows are products with matrices, not convolutions of single channels."""
+def our_ms_ssim(bench: Bench) -> Pair:
+    """MS-SSIM is matrix products with a gradient in closed form, not the library's convolutions."""
     codes, images = bench.codes()
     plain, ours = (
         _attack(bench.decoder(), lambda: codes, images, bench.device, loss)
@@ -281,7 +281,7 @@ LEVERS: dict[str, Callable[[Bench], Pair]] = {
     "bfloat16": bfloat16,
     "torch.compile": compiled,
     "codes computed once (attack step)": encode_once,
-    "MS-SSIM by matrix products (attack step)": windows_as_products,
+    "MS-SSIM by matrix products (attack step)": our_ms_ssim,
     "discriminator: one pass for real and rebuilt": one_discriminator_pass,
     "two decoders stacked (attack step)": stacked,
 }
@@ -342,10 +342,8 @@ def main() -> int:
         f"{options.batch_size} images of {options.image_size} pixels, one thread; a round of "
         "`reconstruction` where nothing else is said. Median, and all from the least to the most."
     )
-    print(text)
-    command = f"python benchmarks/speed_levers.py {' '.join(sys.argv[1:])}".strip()
     name = f"speed-levers-{device.type}-{options.width:g}-{options.image_size}"
-    print(f"kept in {keep_table(name, command, text)}")
+    show_and_keep(name, text)
     return 0
 
 

@@ -27,7 +27,7 @@ from rich.console import Console
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.busy import Busy
-from benchmarks.machine import keep_table
+from benchmarks.machine import show_and_keep
 from benchmarks.tables import markdown
 from study import launch
 from study.journal import Journal
@@ -112,9 +112,7 @@ def main() -> int:
         trials = [json.loads(path.read_text(encoding="utf-8"))
                   for path in (places.folder.root / "trials").glob("*.json")]  # fmt: skip
     text = _tables(driver, trials, wall, slots)
-    print(text)
-    command = f"python benchmarks/study_overhead.py {' '.join(sys.argv[1:])}".strip()
-    print(f"kept in {keep_table(f'study-overhead-{options.trials}', command, text)}")
+    show_and_keep(f"study-overhead-{options.trials}", text)
     return 0
 
 
