@@ -129,3 +129,14 @@ def test_a_driver_does_not_load_what_it_never_uses():
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_analysis_loads_neither_ray_nor_torch():
+    code = (
+        "import sys, analysis.__main__, analysis.rebuild, analysis.compare_report; "
+        "print([name for name in ('ray', 'torch', 'optuna') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
