@@ -132,7 +132,7 @@ class AttackTrial:
                 self._train_step(attacker)
         own, averaged = attacker.weights(), self.averages.weights()
         attacker.load_weights(averaged)
-        score = attacker.monitor(self._selection(attacker))
+        score = attacker.monitor(self._selection())
         improved, verdict = self.monitor.update(
             self.steps, score, functools.partial(self._at_chance, attacker, score)
         )
@@ -147,15 +147,14 @@ class AttackTrial:
         curves = {f"train/{label}": score, f"train/{label}_rate": rate, "train_step": self.steps}
         return curves, verdict
 
-    def _selection(self, attacker: Attacker) -> Iterator[CodeBatch]:
-        return self.encodings.split_batches("selection", attacker.wants_features)
+    def _selection(self) -> Iterator[CodeBatch]:
+        return self.encodings.split_batches("selection")
 
     def _at_chance(self, attacker: Attacker, score: float) -> bool:
         """Whether the attacker, as it stands, has learned nothing from codes that may tell it."""
         if self.encoder.kind == CONSTANT:
             return False
-        batches = functools.partial(self._selection, attacker)
-        return at_chance(score, attacker.monitor, batches, self.settings.min_delta)
+        return at_chance(score, attacker.monitor, self._selection, self.settings.min_delta)
 
     def _train_step(self, attacker: Attacker) -> None:
         """Draws a batch of public codes and learns from it."""
@@ -192,7 +191,7 @@ class AttackTrial:
         start = time.perf_counter()
         attacker.load_weights(self.best)
         selection, test = (
-            attacker.evaluate(self.encodings.split_batches(split, attacker.wants_features))
+            attacker.evaluate(self.encodings.split_batches(split))
             for split in ("selection", "test")
         )
         more: dict[str, float] = {}

@@ -222,12 +222,10 @@ class Encodings:
         codes = self._encode(images, labels, _draw_seed(rows, flip))
         return CodeBatch(codes, images, labels)
 
-    def split_batches(self, split: str, features: bool = False) -> Iterator[CodeBatch]:
+    def split_batches(self, split: str) -> Iterator[CodeBatch]:
         """Goes once over `selection` or `test` in order, as `CodeBatch`es without flips.
 
-        Args:
-            split: Which.
-            features: Whether to add Φ's features of the images, where there is an identity model.
+        With an identity model they hold Φ's features of the images.
         """
         start, identities = 0, self.dataset.store.identities
         cached = self._cache.get((split, False))
@@ -240,7 +238,7 @@ class Encodings:
             start += len(batch.images)
             people = torch.from_numpy(identities[rows]).to(self.device)
             known = None
-            if features and self._faces is not None:
+            if self._faces is not None:
                 known = self._faces.lookup(rows).to(self.device)
             yield CodeBatch(codes, batch.images, batch.labels, people, known)
 

@@ -42,20 +42,21 @@ class Scores:
 
 
 def reconstruction_scores(
-    pairs: Iterable[tuple[Tensor, Tensor]],
+    answered: Iterable[tuple[Tensor, Tensor, Tensor | None]],
     features: Callable[[Tensor], Tensor] | None = None,
 ) -> Scores:
     """Scores reconstructions: SSIM, MS-SSIM where it fits, PSNR, MSE and, with Φ, faces.
 
     Args:
-        pairs: Batches of (reconstruction, image), each [B, 3, H, W] in [0, 1].
+        answered: Batches of (reconstruction, image, Φ(image)), the first two [B, 3, H, W] in
+            [0, 1], the last [B, D]; None in its place has Φ asked.
         features: The identity model Φ, images to features [B, D]. With it the score is the mean
             cosine of Φ(x) and Φ(x̂) (`face_similarity`, methods section 4), without it the mean
             SSIM.
     """
     values: dict[str, list[Tensor]] = {"ssim": [], "psnr": [], "mse": []}
     answers: list[Tensor] = []
-    for rebuilt, image in pairs:
+    for rebuilt, image, known in answered:
         values["ssim"].append(metrics.ssim(rebuilt, image))
         values["psnr"].append(metrics.psnr(rebuilt, image))
         values["mse"].append(metrics.mse(rebuilt, image))
@@ -63,7 +64,8 @@ def reconstruction_scores(
             values.setdefault("ms_ssim", []).append(ms_ssim(rebuilt, image))
         if features is not None:
             answers.append(features(rebuilt))
-            cosine = F.cosine_similarity(answers[-1], features(image))
+            faces = features(image) if known is None else known
+            cosine = F.cosine_similarity(answers[-1], faces)
             values.setdefault("face_similarity", []).append(cosine)
     every = {name: torch.cat(parts).double() for name, parts in values.items()}
     score = every["face_similarity" if features is not None else "ssim"]

@@ -119,7 +119,7 @@ class Attacker(ABC):
         config: Its hyperparameters.
         task: Label columns by which its batches are balanced; none for plain batches.
         trains: Whether it learns from public codes; one that does not is scored as it is.
-        wants_features: Whether its batches must hold Φ's features of the images.
+        wants_features: Whether the batches it learns from must hold Φ's features of the images.
     """
 
     config: AttackerConfig
@@ -194,7 +194,6 @@ class Reconstructor(Attacker):
     """
 
     features: Features | None = None
-    _known: Tensor | None = None
 
     @abstractmethod
     def reconstruct(self, codes: Tensor) -> Tensor:
@@ -202,8 +201,10 @@ class Reconstructor(Attacker):
 
     def evaluate(self, batches: Iterable[CodeBatch]) -> Scores:
         """Every score of reconstructions; see `reconstruction_scores`."""
-        pairs = ((self.reconstruct(batch.codes), batch.images) for batch in batches)
-        return reconstruction_scores(pairs, self.features)
+        answered = (
+            (self.reconstruct(batch.codes), batch.images, batch.features) for batch in batches
+        )
+        return reconstruction_scores(answered, self.features)
 
     def monitor(self, batches: Iterable[CodeBatch]) -> float:
         """Mean SSIM or, with Φ, mean cosine on the first `MONITORED` images."""
@@ -214,15 +215,14 @@ class Reconstructor(Attacker):
 
     def _cosine(self, features: Features, batches: Iterable[CodeBatch]) -> float:
         rebuilt: list[Tensor] = []
-        images: list[Tensor] = []
+        faces: list[Tensor] = []
         left = MONITORED
         for batch in batches:
+            known = features(batch.images[:left]) if batch.features is None else batch.features
             rebuilt.append(self.reconstruct(batch.codes[:left]))
-            images.append(batch.images[:left])
-            left -= len(images[-1])
+            faces.append(known[:left])
+            left -= len(rebuilt[-1])
             if left <= 0:
                 break
-        if self._known is None:  # the same images every time
-            self._known = features(torch.cat(images))
-        cosine = F.cosine_similarity(features(torch.cat(rebuilt)), self._known)
+        cosine = F.cosine_similarity(features(torch.cat(rebuilt)), torch.cat(faces))
         return float(cosine.double().mean())

@@ -63,9 +63,11 @@ def _decoder(decoder: nn.Module, encodings: Encodings, target: Target) -> InLoop
     reconstruct = functools.partial(_as_sent, decoder, encodings)
 
     def scores(split: str) -> Scores:
-        batches = encodings.split_batches(split)
-        pairs = ((reconstruct(batch.codes), batch.images) for batch in batches)
-        return reconstruction_scores(pairs, target.features)
+        answered = (
+            (reconstruct(batch.codes), batch.images, batch.features)
+            for batch in encodings.split_batches(split)
+        )
+        return reconstruction_scores(answered, target.features)
 
     selection, test = scores("selection"), scores("test")
     return InLoopScores(IN_LOOP, "reconstruction", selection, test, reconstruct)
