@@ -190,6 +190,7 @@ class AttackTrial:
         assert attacker is not None
         start = time.perf_counter()
         attacker.load_weights(self.best)
+        attacker.settle(self._selection())
         selection, test = (
             attacker.evaluate(self.encodings.split_batches(split))
             for split in ("selection", "test")

@@ -4,13 +4,10 @@ import math
 
 import torch
 import torch.nn.functional as F
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
+from trainables.calibration import balanced_weights, calibrated, rate_logit
 from trainables.scores import NotFiniteError
-
-LEAST_RATE = 1e-6
-"""Of an attribute that no image of a split has: a predictor that excludes it would risk all."""
 
 
 def usable_information(
@@ -56,7 +53,7 @@ def usable_information(
         labels, known = test_labels[:, index].double(), selection_labels[:, index].double()
         weights = _row_weights(labels, test_weights)
         known_weights = _row_weights(known, selection_weights)
-        calibrated = _calibrated(
+        answers = calibrated(
             test_logits[:, index].double(),
             selection_logits[:, index].double(),
             known,
@@ -66,8 +63,8 @@ def usable_information(
             rates = [float(public_rates[index]), float((known * known_weights).sum())]
         else:
             rates = [0.5]
-        uninformed = min(_log_loss(_logit(rate, labels), labels, weights) for rate in rates)
-        bits.append(max(0.0, uninformed - _log_loss(calibrated, labels, weights)))
+        uninformed = min(_log_loss(rate_logit(rate, labels), labels, weights) for rate in rates)
+        bits.append(max(0.0, uninformed - _log_loss(answers, labels, weights)))
     return torch.tensor(bits, dtype=torch.float64) / math.log(2)
 
 
@@ -75,35 +72,10 @@ def _row_weights(labels: Tensor, category_weights: Tensor | None) -> Tensor:
     """What each image counts, [N], 1 in sum; with categories one half for each value."""
     if category_weights is None:
         return torch.full_like(labels, 1 / len(labels))
-    weights = category_weights.double()
-    for value in (0.0, 1.0):
-        own = labels == value
-        weights = torch.where(own, 0.5 * weights / weights[own].sum().clamp_min(1e-12), weights)
-    return weights
-
-
-def _logit(rate: float, like: Tensor) -> Tensor:
-    """The answer, to every image, of who knows a rate alone."""
-    rate = min(1 - LEAST_RATE, max(LEAST_RATE, rate))
-    return torch.full_like(like, math.log(rate / (1 - rate)))
+    return balanced_weights(labels, category_weights)
 
 
 def _log_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> float:
     """Weighted cross-entropy in nats; takes logits, not probabilities."""
     losses = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
     return float((losses * weights).sum() / weights.sum())
-
-
-def _calibrated(logits: Tensor, known: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Logits after Platt's scaling, a · logit + b fitted to the selection split."""
-    if len(labels.unique()) < 2:
-        return _logit(float(labels.mean()), logits)
-    # In units of their own deviation: the fit is the same at every scale of the logits. The
-    # library's default penalty, that of one image, keeps the slope finite where the values of the
-    # selection split are told apart without an error.
-    scale = float(known.std()) or 1.0
-    model = LogisticRegression()
-    sample_weight = (weights * len(weights)).cpu().numpy()
-    model.fit((known / scale).cpu().numpy()[:, None], labels.cpu().numpy(), sample_weight)
-    calibrated = model.decision_function((logits / scale).cpu().numpy()[:, None])
-    return torch.from_numpy(calibrated).to(logits)

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from trainables.attackers.base import Attacker, AttackerConfig, Kind, Target
+from trainables.calibration import balanced_weights, calibrated
 from trainables.encodings import CodeBatch
 from trainables.information import usable_information
 from trainables.losses import balanced_attribute_loss
-from trainables.metrics import category_weights
+from trainables.metrics import balanced_accuracy, category_weights
 from trainables.nets.probes import Architecture, build_probe
-from trainables.scores import Scores, attribute_scores
+from trainables.scores import NotFiniteError, Scores, attribute_scores
 
 
 class AttributeConfig(AttackerConfig):
@@ -34,6 +35,11 @@ class AttributeConfig(AttackerConfig):
 
 class AttributeAttacker(Attacker):
     """Infers private attributes; its score is their mean balanced accuracy.
+
+    At the end its threshold is fitted to the selection split, where that does better there than
+    the classifier's own. One that saturated on few images with an attribute has learned them by
+    heart and says no of all others, though it ranks those with the attribute above those without:
+    at its own threshold it would seem to know nothing.
 
     Args:
         config: Its hyperparameters.
@@ -79,6 +85,7 @@ class AttributeAttacker(Attacker):
             config.architecture, target.model, target.spec, len(self.columns)
         )
         self.classifier.to(target.device)
+        self._known: tuple[Tensor, Tensor] | None = None
         self.optimiser = torch.optim.Adam(self.classifier.parameters(), fused=True)
 
     def nets(self) -> dict[str, nn.Module]:
@@ -99,10 +106,49 @@ class AttributeAttacker(Attacker):
         loss.backward()
         self.optimiser.step()
 
+    def settle(self, selection: Iterable[CodeBatch]) -> None:
+        """Keeps the answers on the selection split, by which all others are calibrated."""
+        self._known = self._answers(selection)
+
     def evaluate(self, batches: Iterable[CodeBatch]) -> Scores:
-        """Balanced accuracy, accuracy, AUC and majority rate of each private attribute."""
-        pairs = [self._answers(batches)]
+        """Balanced accuracy, accuracy, AUC and majority rate of each private attribute.
+
+        Calibrated, if `settle` was called; at the classifier's own threshold while it trains. On a
+        small split a fitted threshold would make no mistake long before there is no more to learn.
+        """
+        logits, labels = self._answers(batches)
+        if self._known is not None:
+            logits = self._calibrated(logits, *self._known)
+        pairs = [(logits, labels)]
         return attribute_scores(self.config.name, pairs, self.columns, self.names, self.categorical)
+
+    def _calibrated(self, logits: Tensor, known: Tensor, labels: Tensor) -> Tensor:
+        """Logits [N, P] after Platt's scaling of each attribute in a world of balanced classes.
+
+        The classifier's own threshold stays where it does as well on the split that is known, or
+        where that split has one value alone and so cannot say where the two part.
+        """
+        for values in (logits, known):
+            if not bool(values.isfinite().all()):
+                raise NotFiniteError(
+                    f"attacker {self.config.name!r} answered with numbers not finite"
+                )
+        categories = category_weights(labels) if self.categorical else None
+        own = labels[:, self.columns]
+
+        def scaled(answers: Tensor) -> Tensor:
+            parts = []
+            for index, column in enumerate(own.double().unbind(1)):
+                weights = balanced_weights(column, categories)
+                answer, told = answers[:, index].double(), known[:, index].double()
+                parts.append(calibrated(answer, told, column, weights))
+            return torch.stack(parts, dim=1)
+
+        before, after = (
+            balanced_accuracy(answers, own, categories) for answers in (known, scaled(known))
+        )
+        both_values = (own > 0.5).any(dim=0) & (own <= 0.5).any(dim=0)
+        return torch.where((after > before) & both_values, scaled(logits), logits.double())
 
     def information(
         self, selection: Iterable[CodeBatch], test: Iterable[CodeBatch]

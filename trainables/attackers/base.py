@@ -139,6 +139,9 @@ class Attacker(ABC):
     def train_step(self, batch: CodeBatch) -> None:
         """One update on public codes; nets are in training mode."""
 
+    def settle(self, selection: Iterable[CodeBatch]) -> None:  # noqa: B027  most fit nothing
+        """Fits an operating point to the selection split, once the weights are final."""
+
     @abstractmethod
     def evaluate(self, batches: Iterable[CodeBatch]) -> Scores:
         """Scores the attacker on a split, nets in evaluation mode."""

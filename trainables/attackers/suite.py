@@ -24,7 +24,7 @@ from trainables.attackers.optimisation import OptimisationAttacker, Optimisation
 from trainables.attackers.reidentify import ReidentifyAttacker, ReidentifyConfig
 from trainables.data.config import DataConfig
 
-SUITE_VERSION = 4
+SUITE_VERSION = 5
 WHITE_BOX_SCALE = "decoder"
 """The attacker whose floor and ceiling a white-box one has: a constant has no gradient to follow,
 so that it has no floor of its own."""
