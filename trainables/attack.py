@@ -132,9 +132,9 @@ class AttackTrial:
                 self._train_step(attacker)
         own, averaged = attacker.weights(), self.averages.weights()
         attacker.load_weights(averaged)
-        score = attacker.monitor(self._selection())
+        score, *others = attacker.monitored(self._selection())
         improved, verdict = self.monitor.update(
-            self.steps, score, functools.partial(self._at_chance, attacker, score)
+            self.steps, score, functools.partial(self._at_chance, attacker, score), others
         )
         if improved:
             self.best = averaged

@@ -6,7 +6,7 @@ first is *unsaturated*: its leakage is a lower bound and is marked as such.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -62,7 +62,9 @@ class SaturationMonitor:
         best_step: Step at which the best weights stood.
         reference: Score the next improvement is measured from. It only moves by `min_delta` or
             more, so that a slow but steady climb still counts as improvement.
-        stale: Evaluations since the reference last moved.
+        others: The same of other measures that are followed; none before the first evaluation at a
+            rate.
+        stale: Evaluations since the last of the references moved.
         decayed: Whether the rate has been lowered.
         saturated: Whether both phases ended by the rule.
         curve: (step, selection score, rate) of every evaluation.
@@ -72,6 +74,7 @@ class SaturationMonitor:
     best: float = -math.inf
     best_step: int = 0
     reference: float = -math.inf
+    others: list[float] = field(default_factory=list)
     stale: int = 0
     decayed: bool = False
     saturated: bool = False
@@ -83,7 +86,11 @@ class SaturationMonitor:
         return self.config.lr * (self.config.lr_decay if self.decayed else 1.0)
 
     def update(
-        self, step: int, score: float, at_chance: Callable[[], bool] = lambda: False
+        self,
+        step: int,
+        score: float,
+        at_chance: Callable[[], bool] = lambda: False,
+        others: Sequence[float] = (),
     ) -> tuple[bool, Verdict]:
         """Takes one evaluation; returns (is this the best so far, what to do next).
 
@@ -91,6 +98,8 @@ class SaturationMonitor:
             step: Of the training.
             score: On the selection split.
             at_chance: Whether that score is no better than chance; asked only where it matters.
+            others: Other measures of the same answers, higher for better. An attacker that still
+                improves by one of them has not saturated; which weights are best is the score's.
 
         Raises:
             ValueError: If the score is not finite.
@@ -101,10 +110,15 @@ class SaturationMonitor:
         improved = score > self.best
         if improved:
             self.best, self.best_step = score, step
-        if score > self.reference and score >= self.reference + self.config.min_delta:
-            self.reference, self.stale = score, 0
-        else:
-            self.stale += 1
+        moved = self._improves(score, self.reference)
+        if moved:
+            self.reference = score
+        if not self.others:
+            self.others = [-math.inf] * len(others)
+        for index, value in enumerate(others):
+            if self._improves(value, self.others[index]):
+                self.others[index], moved = value, True
+        self.stale = 0 if moved else self.stale + 1
         # A decayed rate that brings nothing has nothing to wait for: the first phase had its time.
         waited = self.decayed or step >= self.config.min_steps
         if self.stale >= self.config.patience and waited:
@@ -116,9 +130,12 @@ class SaturationMonitor:
             else:
                 self.decayed, self.stale = True, 0
                 # The second phase starts from the best weights and must beat the best score.
-                self.reference = self.best
+                self.reference, self.others = self.best, []
                 return improved, "stop" if step >= self.config.max_steps else "decay"
         return improved, "stop" if step >= self.config.max_steps else "train"
+
+    def _improves(self, value: float, reference: float) -> bool:
+        return value > reference and value >= reference + self.config.min_delta
 
     def _may_yet_begin(self, step: int) -> bool:
         """Whether an attacker at chance is given more time."""

@@ -67,6 +67,37 @@ def test_scores_below_zero_and_not_finite():
         monitor.update(30, math.nan)
 
 
+def follow_both(pairs, config=CONFIG):
+    monitor = SaturationMonitor(config)
+    verdicts = [
+        monitor.update(10 * (i + 1), score, others=[other])[1]
+        for i, (score, other) in enumerate(pairs)
+    ]
+    return monitor, verdicts
+
+
+def test_who_improves_by_another_measure_has_not_saturated():
+    # The score stands still for five evaluations, then rises.
+    scores = [0.1, 0.1, 0.1, 0.1, 0.1, 0.3]
+    assert "decay" in follow(scores)[1]
+    monitor, verdicts = follow_both([(s, 0.02 * i) for i, s in enumerate(scores)])
+    assert verdicts == ["train"] * 6
+    assert (monitor.best, monitor.best_step) == (0.3, 60)
+
+
+def test_the_best_weights_are_the_score_s_alone():
+    monitor, _ = follow_both([(0.3, 0.1), (0.2, 0.2), (0.1, 0.3)])
+    assert (monitor.best, monitor.best_step) == (0.3, 10)
+
+
+def test_another_measure_starts_anew_at_the_lower_rate():
+    # The best weights, that the second phase starts from, may be worse by it than the last ones.
+    pairs = [(0.3, 0.5), (0.2, 0.9), (0.2, 0.9), (0.2, 0.9), (0.3, 0.5), (0.3, 0.6), (0.3, 0.6)]
+    monitor, verdicts = follow_both([*pairs, (0.3, 0.6)])
+    assert verdicts == ["train"] * 3 + ["decay"] + ["train"] * 3 + ["stop"]
+    assert monitor.saturated
+
+
 def test_state_round_trip_goes_on_the_same():
     scores = [0.1, 0.2, 0.2, 0.2, 0.25, 0.25, 0.25]
     whole, verdicts = follow(scores)
@@ -76,6 +107,10 @@ def test_state_round_trip_goes_on_the_same():
     rest = [second.update(10 * (i + 4), s)[1] for i, s in enumerate(scores[3:])]
     assert rest == verdicts[3:]
     assert second.state_dict() == whole.state_dict()
+    both, _ = follow_both([(0.1, 0.2), (0.1, 0.3)])
+    third = SaturationMonitor(CONFIG)
+    third.load_state_dict(both.state_dict())
+    assert third.others == [0.3]
 
 
 def slow_starter(step):

@@ -111,6 +111,10 @@ def test_an_attacker_is_followed_by_what_it_is_scored_by():
     scores = faces.evaluate(split).per_image[:MONITORED]
     assert followed == pytest.approx([float(scores.mean())] * 2)
     assert faces.monitor(split) == pytest.approx(followed[0])
+    # With Φ how like the same images are is followed too; without it that is the score.
+    first = plain.evaluate(split).per_image[:MONITORED]
+    assert faces.monitored(told) == pytest.approx((followed[0], float(first.mean())))
+    assert plain.monitored(split) == (plain.monitor(split),)
 
 
 def test_errors_by_hand():
