@@ -134,21 +134,17 @@ class AttributeAttacker(Attacker):
                     f"attacker {self.config.name!r} answered with numbers not finite"
                 )
         categories = category_weights(labels) if self.categorical else None
-        own = labels[:, self.columns]
-
-        def scaled(answers: Tensor) -> Tensor:
-            parts = []
-            for index, column in enumerate(own.double().unbind(1)):
-                weights = balanced_weights(column, categories)
-                answer, told = answers[:, index].double(), known[:, index].double()
-                parts.append(calibrated(answer, told, column, weights))
-            return torch.stack(parts, dim=1)
-
+        own, everyone = labels[:, self.columns], torch.cat([known, logits]).double()
+        parts = []
+        for index, column in enumerate(own.double().unbind(1)):
+            weights, told = balanced_weights(column, categories), known[:, index].double()
+            parts.append(calibrated(everyone[:, index], told, column, weights))
+        fitted_known, fitted = torch.stack(parts, dim=1).tensor_split([len(known)])
         before, after = (
-            balanced_accuracy(answers, own, categories) for answers in (known, scaled(known))
+            balanced_accuracy(answers, own, categories) for answers in (known, fitted_known)
         )
         both_values = (own > 0.5).any(dim=0) & (own <= 0.5).any(dim=0)
-        return torch.where((after > before) & both_values, scaled(logits), logits.double())
+        return torch.where((after > before) & both_values, fitted, logits.double())
 
     def information(
         self, selection: Iterable[CodeBatch], test: Iterable[CodeBatch]
