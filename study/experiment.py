@@ -54,7 +54,9 @@ def run_on_ray(
     tracking = tracking_address(folder)
     if not tracking.startswith(("http:", "https:")):
         check_database("MLFLOW_TRACKING_URI", tracking, create=False, near=folder)
-    for line in [*experiment.left_out, *(plan(wanted, work) if dry_run else ())]:
+    # Asked for in any case: a table that cannot be read is refused before Ray starts.
+    planned = plan(experiment, wanted, work)
+    for line in [*experiment.left_out, *(planned if dry_run else ())]:
         _say(console, line)
     return 0 if dry_run else _run(experiment, wanted, work, tracking, resources, console)
 

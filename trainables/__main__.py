@@ -76,7 +76,7 @@ def _run(experiment: Experiment, options: argparse.Namespace) -> int:
     for line in experiment.left_out:
         print(line)
     if options.dry_run:
-        print("\n".join(plan(wanted, work)))
+        print("\n".join(plan(experiment, wanted, work)))
         return 0
     device = options.device or _device()
     processes = options.processes or (len(os.sched_getaffinity(0)) if device == "cpu" else 1)

@@ -78,10 +78,15 @@ def store_settings(source: Source, height: int, width: int) -> dict[str, Any]:
 
 def store_path(settings: dict[str, Any], cache_dir: Path) -> Path:
     """Where the store with these settings lies: named by a hash of them."""
-    text = json.dumps(settings, sort_keys=True)
     name = settings["source"].get("name", "images")
-    key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return cache_dir / f"{name}-{settings['height']}x{settings['width']}-{key}.arrow"
+    size = f"{settings['height']}x{settings['width']}"
+    return cache_dir / f"{name}-{size}-{store_key(settings)}.arrow"
+
+
+def store_key(settings: dict[str, Any]) -> str:
+    """What tells these images from others before one is decoded; no folder is part of it."""
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def prepare_store(

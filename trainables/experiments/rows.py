@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainables.attackers.in_loop import IN_LOOP_NAMES
+from trainables.experiments.brought import Brought, Row
 from trainables.experiments.config import CONSTANT, Experiment, PlannedEncoder
+from trainables.experiments.inputs import inputs
 from trainables.experiments.store import EncoderFolder, encoder_folder
 
-Row = dict[str, Any]
 LEADING = ("recipe", "size", "encoder", "seed", "role", "attacker", "kind", "status", "saturated")
 """Columns that every table begins with. `role` is empty where a row is of the encoder itself."""
 NOT_KEPT = ("train/", "train_step", "curve", "done", "progress", "made")
@@ -21,18 +22,33 @@ OWN_NAMES = ("seed", "reconstructions")
 """Likewise: the seed that an attack derived, and a folder of the machine that made it."""
 
 
-def rows(experiment: Experiment, work: Path) -> list[Row]:
+def rows(experiment: Experiment, work: Path, brought: Brought) -> list[Row]:
     """Every result there is, in the order of the recipe.
 
     Encoders and attacks that are still missing have no row.
+
+    Args:
+        experiment: The experiment.
+        work: Folder of the results.
+        brought: Rows that stand for what that folder lacks.
     """
     found: list[Row] = []
     for seed in range(experiment.seeds):
         for encoder in experiment.encoders:
             folder = encoder_folder(encoder, seed, work)
+            elsewhere = brought.units.get((encoder.name, seed))
+            if elsewhere is not None and not folder.done:
+                found += elsewhere
+                continue
             first = {"recipe": experiment.name, "size": experiment.size, "encoder": encoder.name}
             found += [{**first, "seed": seed, **row} for row in _rows_of(folder)]
-    return found
+    # Brought by a run with more seeds than this one was asked for.
+    more = [key for key in brought.units if key[1] >= experiment.seeds]
+    return found + [row for key in sorted(more, key=_by_seed) for row in brought.units[key]]
+
+
+def _by_seed(key: tuple[str, int]) -> tuple[int, str]:
+    return key[1], key[0]
 
 
 def write_rows(found: Sequence[Row], settings: Mapping[str, Any], path: Path) -> None:
@@ -52,8 +68,17 @@ def write_rows(found: Sequence[Row], settings: Mapping[str, Any], path: Path) ->
     temporary.replace(path)
 
 
-def describe(encoder: PlannedEncoder) -> dict[str, Any]:
-    """All settings of an encoder but where its files lie."""
+def describe(encoders: Sequence[PlannedEncoder]) -> dict[str, Any]:
+    """All settings of each encoder; of its files not where they lie, but which they are.
+
+    Raises:
+        DataError: If files of the data are missing or malformed.
+    """
+    files = inputs(encoders)
+    return {one.name: {**_describe(one), "inputs": files[one.name]} for one in encoders}
+
+
+def _describe(encoder: PlannedEncoder) -> dict[str, Any]:
     return {
         "data": encoder.data.model_dump(mode="json", exclude={"root", "extra_public"}),
         "extra_public": encoder.data.extra_public is not None,

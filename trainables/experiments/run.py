@@ -1,13 +1,19 @@
 """Runs an experiment and keeps its table: what every command line that starts one shares."""
 
-from collections.abc import Callable, Sequence
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trainables.errors import ConfigError
+from trainables.experiments.brought import Brought, Key, read_brought
 from trainables.experiments.config import Experiment
 from trainables.experiments.preparation import check
 from trainables.experiments.rows import describe, rows, write_rows
 from trainables.experiments.runner import Place, Unit, is_done, run_units, units
+from trainables.seeding import file_hash
 
 FOLDER = "reproduction"
 """Of all experiments, in the results folder."""
@@ -31,12 +37,21 @@ def wanted_units(experiment: Experiment, only: Sequence[str] = ()) -> list[Unit]
     return units(experiment, only)
 
 
-def plan(wanted: Sequence[Unit], work: Path) -> list[str]:
-    """What there is to do, a line for each encoder and seed."""
+def plan(experiment: Experiment, wanted: Sequence[Unit], work: Path) -> list[str]:
+    """What there is to do, a line for each encoder and seed.
+
+    Raises:
+        ConfigError: If what lies in the table's place is no table.
+    """
+    brought = _table(experiment, work).brought
     lines = []
     for unit in wanted:
         attackers = (*unit.encoder.attack.suite, *unit.encoder.probes.values())
-        state = "done" if is_done(unit, work) else "to do"
+        state = "to do"
+        if is_done(unit, work):
+            state = "done"
+        elif _key(unit) in brought.units:
+            state = "done (in the table)"
         by = f"attacked by {', '.join(attackers)}" if attackers else "not attacked"
         lines.append(f"{unit.label}: {state}; {by}")
     return lines
@@ -54,7 +69,8 @@ def run_experiment(
 
     Args:
         experiment: The experiment.
-        wanted: What of it to run.
+        wanted: What of it to run; not what the table in `work` holds already, wherever that was
+            computed.
         work: Folder of all experiments.
         place: What computes.
         say: Is told how far it is.
@@ -62,16 +78,54 @@ def run_experiment(
 
     Returns:
         The table, and what failed, one line each.
+
+    Raises:
+        ConfigError: If what lies in the table's place is no table.
     """
-    path = work / f"{experiment.name}-{experiment.size}.parquet"
-    settings = {encoder.name: describe(encoder) for encoder in experiment.encoders}
+    table = _table(experiment, work)
+    brought = table.brought
+    missing = [unit for unit in wanted if is_done(unit, work) or _key(unit) not in brought.units]
+    if len(missing) < len(wanted):
+        count = len(wanted) - len(missing)
+        say(f"{count} of {len(wanted)} stand in {table.path.name}: computed elsewhere, kept")
+    if (aside := table.set_aside(work)) is not None:
+        say(f"{table.path.name} held other rows than these: they are kept in {aside.name}")
 
     def keep() -> None:
-        found = rows(experiment, work)
+        found = rows(experiment, work, brought)
         if found:
-            write_rows(found, settings, path)
-            kept(path)
+            write_rows(found, table.settings, table.path)
+            kept(table.path)
 
-    failures = run_units(wanted, work, place, say, keep)
+    failures = run_units(missing, work, place, say, keep)
     keep()
-    return path, failures
+    return table.path, failures
+
+
+@dataclass(frozen=True)
+class _Table:
+    """An experiment's table, as it stands before anything is run."""
+
+    experiment: Experiment
+    path: Path
+    settings: Mapping[str, Any]
+    brought: Brought
+
+    def set_aside(self, work: Path) -> Path | None:
+        """Copies it to where nothing writes it over, if it has rows that would be lost."""
+        here = {(row["encoder"], row["seed"]) for row in rows(self.experiment, work, self.brought)}
+        if not self.brought.others and self.brought.parts <= here:
+            return None
+        aside = self.path.with_suffix(f".before-{file_hash(self.path)[:8]}.parquet")
+        shutil.copyfile(self.path, aside)
+        return aside
+
+
+def _table(experiment: Experiment, work: Path) -> _Table:
+    path = work / f"{experiment.name}-{experiment.size}.parquet"
+    settings = json.loads(json.dumps(describe(experiment.encoders)))
+    return _Table(experiment, path, settings, read_brought(path, experiment, settings))
+
+
+def _key(unit: Unit) -> Key:
+    return unit.encoder.name, unit.seed

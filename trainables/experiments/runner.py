@@ -91,8 +91,7 @@ def units(experiment: Experiment, only: Sequence[str] = ()) -> list[Unit]:
 
 def is_done(unit: Unit, work: Path) -> bool:
     """Whether nothing of a unit is missing."""
-    folder = encoder_folder(unit.encoder, unit.seed, work)
-    return not folder.untrained and not folder.missing
+    return encoder_folder(unit.encoder, unit.seed, work).done
 
 
 def run_units(

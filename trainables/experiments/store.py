@@ -11,8 +11,9 @@ from trainables.attackers.in_loop import IN_LOOP_NAMES
 from trainables.attackers.suite import SUITE_VERSION, named_attacker
 from trainables.checkpoint import write_text
 from trainables.experiments.config import CONSTANT, PlannedEncoder
+from trainables.experiments.inputs import weights_hash
 from trainables.provenance import ROOT, code_version, device, machine, versions
-from trainables.seeding import config_hash, file_hash
+from trainables.seeding import config_hash
 
 TRAINED = "protect.json"
 CODES = "codes.json"
@@ -60,6 +61,11 @@ class EncoderFolder:
             return []
         names = (*self.encoder.attack.suite, *self.encoder.probes.values())
         return [name for name in names if not self._attack(name).exists()]
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return not self.untrained and not self.missing
 
     @property
     def attacks(self) -> list[dict[str, Any]]:
@@ -140,14 +146,8 @@ def encoder_folder(encoder: PlannedEncoder, seed: int, work: Path) -> EncoderFol
 def attack_identity(encoder: PlannedEncoder) -> dict[str, Any]:
     """What of the attack's settings an attacker's result depends on; weights by their content."""
     settings = encoder.attack.model_dump(mode="json")
-    weights = encoder.attack.identity_weights
-    settings["identity_weights"] = None if weights is None else _hash_once(weights)
+    settings["identity_weights"] = weights_hash(encoder.attack.identity_weights)
     return {key: value for key, value in settings.items() if key not in NO_ATTACK}
-
-
-@functools.lru_cache
-def _hash_once(weights: Path) -> str:
-    return file_hash(weights)
 
 
 @functools.cache
