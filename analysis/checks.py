@@ -13,6 +13,7 @@ from typing import Literal
 
 from analysis.contrasts import (
     MIN_SEEDS,
+    MOST_SEEDS,
     Cell,
     SeedMean,
     Values,
@@ -20,6 +21,7 @@ from analysis.contrasts import (
     kendall,
     paired,
     read_cell,
+    seeds_to_tell,
 )
 from analysis.rows import ExperimentRows
 
@@ -77,12 +79,20 @@ class CheckResult:
         found: The statistic over the seeds.
         verdict: What it says.
         why: What keeps it from being decided, or is to be known of it; may be empty.
+        takes: Seeds that would tell, if mean and spread stayed; None where seeds are not what is
+            missing, and where they would be too many.
     """
 
     check: Check
     found: SeedMean
     verdict: Verdict
     why: str
+    takes: int | None = None
+
+    @property
+    def leans_to_claim(self) -> bool:
+        """Whether the mean lies on the side that is claimed."""
+        return (self.found.mean > self.check.bound) == self.check.above
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,19 @@ class ClaimResult:
     claim: Claim
     verdict: Verdict
     checks: tuple[CheckResult, ...]
+
+    @property
+    def takes(self) -> int | None:
+        """Seeds that would tell, if means and spreads stayed; None if seeds would not.
+
+        One check that goes against the claim is enough; for it all must speak.
+        """
+        open_still = [check for check in self.checks if check.verdict == "undecided"]
+        known = [check.takes for check in open_still if check.takes]
+        against = [c.takes for c in open_still if c.takes and not c.leans_to_claim]
+        if against:
+            return min(against)
+        return max(known) if known and len(known) == len(open_still) else None
 
 
 def judge(rows: ExperimentRows, claim: Claim) -> ClaimResult:
@@ -116,7 +139,11 @@ def check_result(rows: ExperimentRows, check: Check) -> CheckResult:
     why = _caveat(cells, check)
     if side == "reproduced" and why:
         return CheckResult(check, found, "undecided", why)
-    return CheckResult(check, found, side, why)
+    if side != "undecided":
+        return CheckResult(check, found, side, why)
+    takes = seeds_to_tell(found, check.bound)
+    told = f"about {takes} seeds would tell" if takes else f"not with {MOST_SEEDS} seeds either"
+    return CheckResult(check, found, side, f"{why}; {told}" if why else told, takes)
 
 
 def _side(found: SeedMean, check: Check) -> Verdict:

@@ -5,6 +5,7 @@ same split, so that their difference is taken first and averaged afterwards. The
 Student's, 95%, over the seeds' differences: with three seeds it is wide, as it should be.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from analysis.rows import ExperimentRows
 LEVEL = 0.95
 MIN_SEEDS = 3
 """Seeds below which nothing is decided."""
+MOST_SEEDS = 50
+"""More than these nobody is asked for: the figure lies where the bound does."""
 FACE, SCORE, MCC = "face_similarity", "test", "utility/mean_mcc"
 """Columns: of the face that a decoder rebuilt, an attacker's own score, the service's utility."""
 
@@ -109,6 +112,24 @@ def interval(values: Sequence[float]) -> SeedMean:
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
     half = float(stats.t.ppf((1 + LEVEL) / 2, count - 1)) * spread / math.sqrt(count)
     return SeedMean(mean, mean - half, mean + half, count)
+
+
+def seeds_to_tell(found: SeedMean, bound: float) -> int | None:
+    """How many seeds would bring the interval off a bound, if mean and spread stayed as they are.
+
+    Returns:
+        The least number, at least that of the seeds there are; None above `MOST_SEEDS`, or without
+        a spread to go by.
+    """
+    if found.count < 2:
+        return None
+    t = functools.partial(stats.t.ppf, (1 + LEVEL) / 2)
+    spread = (found.high - found.mean) / t(found.count - 1) * math.sqrt(found.count)
+    away = abs(found.mean - bound)
+    for count in range(found.count, MOST_SEEDS + 1):
+        if t(count - 1) * spread / math.sqrt(count) < away:
+            return count
+    return None
 
 
 def paired(

@@ -85,7 +85,13 @@ def _why(result: ClaimResult) -> str:
     words = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     if len(result.checks) == 1 and result.checks[0].verdict == result.verdict:
         words = "1"
-    reasons = dict.fromkeys(c.why for c in result.checks if c.why and c.verdict == "undecided")
+    if result.verdict != "undecided":
+        return words
+    if result.takes:
+        return f"{words}; about {result.takes} seeds would tell"
+    # Each check's own words stand in the table of checks.
+    open_checks = [check for check in result.checks if check.verdict == "undecided"]
+    reasons = dict.fromkeys(check.why for check in open_checks if check.why and not check.takes)
     return "; ".join([words, *reasons])
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.checks import Claim, check_result, falls, judge, keeps_less, lower, not_lower
+from analysis.checks import Check, Claim, check_result, falls, judge, keeps_less, lower, not_lower
 from analysis.claims import claims
-from analysis.contrasts import Cell, interval, kendall, paired, read_cell
+from analysis.contrasts import Cell, interval, kendall, paired, read_cell, seeds_to_tell
 from analysis.paper_tables import paper_tables
 from analysis.rows import ExperimentRows
 
@@ -41,6 +41,46 @@ def test_student_s_interval_by_hand() -> None:
     assert interval([5.0, 5.0]).low == interval([5.0, 5.0]).high == 5.0
     assert math.isnan(interval([5.0]).low)
     assert interval([]).count == 0
+
+
+def test_how_many_seeds_would_tell_by_hand() -> None:
+    # Mean 2, deviation 1. t / sqrt(n): 2.4841 of 3 seeds, 1.5912 of 4, 1.2417 of 5, 1.0494 of 6,
+    # 0.9248 of 7 (t of 2 to 6 degrees: 4.3027, 3.1824, 2.7764, 2.5706, 2.4469).
+    found = interval([1.0, 2.0, 3.0])
+    assert [seeds_to_tell(found, bound) for bound in (5.0, 0.3, 0.75, 3.1, 1.0)] == [3, 4, 5, 6, 7]
+    assert seeds_to_tell(found, 2.0) is None
+    assert seeds_to_tell(found, 2.1) is None
+    assert seeds_to_tell(interval([1.0]), 5.0) is None
+
+
+def test_what_is_undecided_says_what_it_would_take() -> None:
+    # The differences are -0.2, -0.1, 0: mean -0.1, deviation 0.1, and so one of 1 deviation.
+    open_still = check_result(rows({"a": [0.3, 0.4, 0.5], "b": [0.5] * 3}), lower("", LOW, HIGH))
+    assert (open_still.verdict, open_still.takes) == ("undecided", 7)
+    assert open_still.why == "about 7 seeds would tell"
+    near = check_result(rows({"a": [0.3, 0.71, 0.5], "b": [0.5] * 3}), lower("", LOW, HIGH))
+    assert (near.takes, near.why) == (None, "not with 50 seeds either")
+    assert check_result(rows({"a": [0.1] * 3, "b": [0.5] * 3}), lower("", LOW, HIGH)).takes is None
+    bound = rows({"a": [0.3, 0.4, 0.5], "b": [0.5] * 3}, saturated=False)
+    why = check_result(bound, lower("", LOW, HIGH)).why
+    assert why == "a lower bound: an attacker of a had not saturated; about 7 seeds would tell"
+
+
+def test_one_check_against_a_claim_is_enough_and_for_it_all_must_speak() -> None:
+    # a less b: -0.1 with a deviation of 0.1, told by 7 seeds; a less c: of 0.06, told by 4; d less
+    # b: a mean of 0, which no number tells.
+    figures = {"a": [0.3, 0.4, 0.5], "b": [0.5] * 3, "c": [0.46, 0.5, 0.54], "d": [0.3, 0.8, 0.4]}
+    table = rows(figures)
+    c, d = Cell("t", "c", "test", "weak"), Cell("t", "d", "test", "weak")
+
+    def takes(*checks: Check) -> int | None:
+        return judge(table, Claim("T1", "", "", checks)).takes
+
+    slow, fast = lower("", LOW, HIGH), lower("", LOW, c)
+    assert (takes(slow), takes(fast), takes(slow, fast)) == (7, 4, 7)
+    assert takes(slow, lower("", c, LOW)) == 4
+    assert takes(slow, lower("", d, HIGH)) is None
+    assert takes(lower("", d, HIGH)) is None
 
 
 @pytest.mark.parametrize(
