@@ -37,7 +37,6 @@ from trainables.protect import trial_dataset
 from trainables.saturation import SaturationConfig, SaturationMonitor
 from trainables.scores import Scores
 from trainables.seeding import derive_seed, seed_draws
-from trainables.view_codes import Views
 
 
 class AttackTrial:
@@ -161,20 +160,13 @@ class AttackTrial:
         """Draws a batch of public codes and learns from it."""
         rows = self.batches.next_rows(attacker.task, settling=self.monitor.decayed)
         flip = np.random.default_rng([self.flip_seed, self.steps]).random(len(rows)) < 0.5
-        views = self._views(attacker) if self.settings.augment else None
+        views = derive_seed(self.flip_seed, self.steps) if self.settings.augment else None
         batch = self.encodings.public_batch(rows, flip, views, attacker.wants_features)
         # Dropout and sampled latents: a resumed attack must draw what it would have drawn.
         seed_draws(derive_seed(self.flip_seed, "draws", self.steps), self.device)
         attacker.train_step(batch)
         self.averages.update()
         self.steps += 1
-
-    def _views(self, attacker: Attacker) -> Views:
-        """Random views of the next batch: of those that are kept, if codes are all it wants."""
-        seed, shared = derive_seed(self.flip_seed, self.steps), self.encodings.view_codes
-        if attacker.wants_images or shared is None:
-            return Views(seed)
-        return Views(seed, shared.kept_after(self.steps * self.settings.batch_size))
 
     def _report(self, curves: dict[str, Any], done: bool) -> dict[str, Any]:
         total = len(self.wanted)

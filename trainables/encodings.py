@@ -7,7 +7,6 @@ flipped: the attacker may query the encoder with any image it likes. A stochasti
 anew for every batch, as often as the attacker likes too.
 """
 
-import functools
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ from trainables.data.dataset import Dataset
 from trainables.data.resident import on_device
 from trainables.frozen import FrozenEncoder
 from trainables.identity import FaceFeatures
-from trainables.view_codes import VIEWS, ViewCodes, Views
 
 ENCODE_BATCH = 256
 SAME_NUMBER = 1e-9
@@ -75,8 +73,6 @@ class Encodings:
         dataset: Images, labels and splits.
         mean: Per-channel mean over the public split, shaped to broadcast.
         scale: Per-channel standard deviation, 1 where a channel does not vary.
-        view_codes: Views of public images that attackers share; None of a stochastic encoder, and
-            where they would take more memory than all codes may.
     """
 
     def __init__(
@@ -97,20 +93,12 @@ class Encodings:
         self._splits["public"] = known.public
         self._cache: dict[tuple[str, bool], Tensor] = {}
         self.mean, self.scale = self._statistics()
-        num_public = len(self._splits["public"])
-        num_codes = sum(len(rows) for rows in self._splits.values()) + num_public
-        code_bytes = encoder.spec.num_values * 4
-        if num_codes * code_bytes <= budget_bytes and not encoder.stochastic:
+        num_codes = sum(len(rows) for rows in self._splits.values()) + len(self._splits["public"])
+        fits = num_codes * encoder.spec.num_values * 4 <= budget_bytes
+        if fits and not encoder.stochastic:
             for split in self._splits:
                 self._cache[split, False] = self._encode_split(split, flip=False)
             self._cache["public", True] = self._encode_split("public", flip=True)
-        self.view_codes: ViewCodes | None = None
-        if num_public * VIEWS * code_bytes <= budget_bytes and not encoder.stochastic:
-            self.view_codes = ViewCodes(
-                functools.partial(self._batches, "public"),
-                lambda batch: self._encode(batch.images, batch.labels, 0),
-                num_public,
-            )
 
     def _batches(self, split: str) -> Iterator[Batch]:
         store = self.dataset.store
@@ -176,7 +164,7 @@ class Encodings:
         self,
         rows: NDArray[np.int64],
         flip: NDArray[np.bool_],
-        views: Views | None = None,
+        views: int | None = None,
         features: bool = False,
     ) -> CodeBatch:
         """Returns codes of public images, those marked in `flip` mirrored before encoding.
@@ -185,9 +173,8 @@ class Encodings:
             rows: [B], of `public_rows` and `extra_rows`. With an extra row among them, labels and
                 people are none.
             flip: [B].
-            views: The random views that are encoded in the images' place; None for the images
-                themselves. Views mirror of their own accord: `flip` has no say then. Of views that
-                are kept there are codes alone: the batch's images are the plain ones.
+            views: Seed of the random views that are encoded in the images' place; None for the
+                images themselves. Views mirror of their own accord: `flip` has no say then.
             features: Whether to add Φ's features, of images that are no views and not extra;
                 elsewhere whoever needs them asks Φ.
         """
@@ -198,16 +185,12 @@ class Encodings:
         mirrored = torch.from_numpy(flip).to(self.device)
         images = torch.where(mirrored.view(-1, 1, 1, 1), batch.images.flip(3), batch.images)
         people = torch.from_numpy(store.identities[rows]).to(self.device)
-        if views is not None and views.kept is not None:
-            assert self.view_codes is not None, "none are kept of this encoder"
-            codes = self.view_codes.draw(self._places(rows), views)
-            return CodeBatch(codes, batch.images, batch.labels, people)
         if views is not None:
-            images = random_views(batch.images, torch.Generator().manual_seed(views.seed))
+            images = random_views(batch.images, torch.Generator().manual_seed(views))
         if views is not None or ("public", True) not in self._cache:
             codes = self._encode(images, batch.labels, _draw_seed(rows, flip))
         else:
-            place = self._places(rows)
+            place = torch.from_numpy(np.searchsorted(self._splits["public"], rows)).to(self.device)
             plain, flipped = self._cache["public", False][place], self._cache["public", True][place]
             codes = torch.where(mirrored.view([-1] + [1] * (plain.dim() - 1)), flipped, plain)
         known = None
@@ -215,12 +198,8 @@ class Encodings:
             known = self._faces.lookup(rows, flip).to(self.device)
         return CodeBatch(codes, images, batch.labels, people, known)
 
-    def _places(self, rows: NDArray[np.int64]) -> Tensor:
-        """Where public rows stand among all of them."""
-        return torch.from_numpy(np.searchsorted(self._splits["public"], rows)).to(self.device)
-
     def _with_extra(
-        self, rows: NDArray[np.int64], flip: NDArray[np.bool_], views: Views | None
+        self, rows: NDArray[np.int64], flip: NDArray[np.bool_], views: int | None
     ) -> CodeBatch:
         """A batch of images from both sources, encoded anew: the extra ones may be many."""
         store, extra = self.dataset.store, self.dataset.extra
@@ -235,7 +214,7 @@ class Encodings:
             images[torch.from_numpy(own).to(self.device)] = part.images
         images = images.contiguous(memory_format=torch.channels_last)
         if views is not None:
-            images = random_views(images, torch.Generator().manual_seed(views.seed))
+            images = random_views(images, torch.Generator().manual_seed(views))
         else:
             mirrored = torch.from_numpy(flip).to(self.device).view(-1, 1, 1, 1)
             images = torch.where(mirrored, images.flip(3), images)

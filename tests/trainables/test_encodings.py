@@ -30,7 +30,6 @@ from trainables.nets.backbones import (
 )
 from trainables.nets.config import EncoderStyle, ModelConfig
 from trainables.nets.decoders import build_decoder
-from trainables.view_codes import Views
 
 CPU = torch.device("cpu")
 
@@ -223,11 +222,10 @@ def test_splits_and_their_batches_are_under_different_noise(dataset, monkeypatch
 def test_views_are_encoded_anew_and_the_same_again_for_a_seed(dataset):
     encodings = Encodings(scaled(3.0, 1.0), dataset, CPU)
     rows, flip = dataset.rows("public")[:16], np.zeros(16, bool)
-    plain = encodings.public_batch(rows, flip)
-    views = encodings.public_batch(rows, flip, views=Views(1))
-    again = encodings.public_batch(rows, flip, views=Views(1))
+    plain, views = encodings.public_batch(rows, flip), encodings.public_batch(rows, flip, views=1)
+    again = encodings.public_batch(rows, flip, views=1)
     assert torch.equal(views.codes, again.codes)
-    assert not torch.equal(views.codes, encodings.public_batch(rows, flip, views=Views(2)).codes)
+    assert not torch.equal(views.codes, encodings.public_batch(rows, flip, views=2).codes)
     assert not torch.allclose(views.images, plain.images, atol=0.01)
     # The code is that of the view, standardised as all codes are.
     codes = encodings.standardise(views.images * 3.0 + 1.0)

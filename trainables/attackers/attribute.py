@@ -1,7 +1,6 @@
 """The attribute attack: a fresh classifier of the private attributes behind the frozen encoder."""
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +51,6 @@ class AttributeAttacker(Attacker):
     """
 
     config: AttributeConfig
-    wants_images: ClassVar[bool] = False
 
     def __init__(self, config: AttributeConfig, target: Target) -> None:
         if not target.private_columns:

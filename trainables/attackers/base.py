@@ -120,14 +120,12 @@ class Attacker(ABC):
         task: Label columns by which its batches are balanced; none for plain batches.
         trains: Whether it learns from public codes; one that does not is scored as it is.
         wants_features: Whether the batches it learns from must hold Φ's features of the images.
-        wants_images: Whether it looks at the images of these batches; else codes and labels do.
     """
 
     config: AttackerConfig
     task: tuple[int, ...] = ()
     trains: ClassVar[bool] = True
     wants_features: ClassVar[bool] = False
-    wants_images: ClassVar[bool] = True
 
     @abstractmethod
     def nets(self) -> dict[str, nn.Module]:

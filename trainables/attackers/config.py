@@ -14,10 +14,9 @@ class AttackConfig(SaturationConfig, IdentityConfig):
         group: Attackers carried by one attack trial, sharing its encoding pass.
         seeds: Times each attacker is trained from a fresh initialisation.
         batch_size: Public images per step; all there are, where they are fewer.
-        augment: Whether attackers learn from scaled and cropped views in the images' place. An
-            attacker may query the encoder with any image; give it what the encoder was trained with
-            (`protector.augment`). Attackers of attributes share 64 views of each image, where their
-            codes fit into memory; all others get new ones in every batch.
+        augment: Whether attackers also learn from scaled and cropped views, encoded anew for every
+            batch. An attacker may query the encoder with any image; give it what the encoder was
+            trained with (`protector.augment`).
     """
 
     suite: str | tuple[str, ...] = "quick"
