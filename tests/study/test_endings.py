@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -202,13 +203,22 @@ def test_what_went_wrong_is_tried_again_on_resume_in_the_same_run(
 def test_an_mlflow_that_goes_away_for_good_does_not_stop_the_study(
     study: Study, monkeypatch, call: str
 ) -> None:
+    asked = threading.Event()
+
     def gone(*_: Any) -> None:
+        asked.set()
         raise ConnectionError("MLflow does not answer")
+
+    def drive_until_gone(*given: Any) -> None:
+        """Patience is for an MLflow that is gone, not for what it takes before that."""
+        drive(*given)
+        assert asked.wait(60)
 
     with monkeypatch.context() as patch:
         patch.setattr(Journal, call, gone)
         for name in ("set_status", "close"):
             patch.setattr(Journal, name, gone)
+        patch.setattr(launch, "run_sweep", drive_until_gone)
         patch.setattr(launch, "PATIENCE_SECONDS", 0.5)
         code, text = study.run()
     folder = study.places.folder
