@@ -76,10 +76,22 @@ def test_rows_of_other_settings_count_for_nothing_and_are_not_lost(
     said = capsys.readouterr().out
     assert "stand in" not in said
     (aside,) = here.glob("reproduction/*.before-*.parquet")
-    assert f"kept in {aside.name}" in said
+    assert f"do not stand (flip-first (seed 0): by other settings); kept in {aside.name}" in said
     assert aside.read_bytes() == (there / TABLE).read_bytes()
     settings = json.loads(pq.read_schema(here / TABLE).metadata[b"settings"])
     assert settings["flip-first"]["protector"]["alpha"] == 0.5
+
+
+def test_a_training_without_its_attacks_is_done_again_and_not_lost(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = pd.read_parquet(here / TABLE)
+    changed(here / TABLE, rows[rows["role"] == ""])
+    assert main([RECIPE, *SHORT, "--results", str(here)]) == 0
+    said = capsys.readouterr().out
+    (aside,) = here.glob("reproduction/*.before-*.parquet")
+    assert f"do not stand (flip-first (seed 0): only a part); kept in {aside.name}" in said
+    assert list(pd.read_parquet(here / TABLE)["test"].dropna()) == list(rows["test"].dropna())
 
 
 def test_only_whole_units_of_this_suite_stand(here: Path) -> None:

@@ -88,8 +88,7 @@ def run_experiment(
     if len(missing) < len(wanted):
         count = len(wanted) - len(missing)
         say(f"{count} of {len(wanted)} stand in {table.path.name}: computed elsewhere, kept")
-    if (aside := table.set_aside(work)) is not None:
-        say(f"{table.path.name} held other rows than these: they are kept in {aside.name}")
+    table.set_aside(work, say)
 
     def keep() -> None:
         found = rows(experiment, work, brought)
@@ -111,14 +110,23 @@ class _Table:
     settings: Mapping[str, Any]
     brought: Brought
 
-    def set_aside(self, work: Path) -> Path | None:
+    def set_aside(self, work: Path, say: Callable[[str], None]) -> None:
         """Copies it to where nothing writes it over, if it has rows that would be lost."""
         here = {(row["encoder"], row["seed"]) for row in rows(self.experiment, work, self.brought)}
-        if not self.brought.others and self.brought.parts <= here:
-            return None
+        lost = {
+            "only a part": self.brought.parts - here,
+            "by other settings": self.brought.others,
+        }
+        if not any(lost.values()):
+            return
         aside = self.path.with_suffix(f".before-{file_hash(self.path)[:8]}.parquet")
         shutil.copyfile(self.path, aside)
-        return aside
+        named = "; ".join(
+            f"{', '.join(f'{name} (seed {seed})' for name, seed in sorted(keys))}: {why}"
+            for why, keys in lost.items()
+            if keys
+        )
+        say(f"{self.path.name} has rows that do not stand ({named}); kept in {aside.name}")
 
 
 def _table(experiment: Experiment, work: Path) -> _Table:
