@@ -9,8 +9,8 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 from trainables.experiments.config import Experiment, PlannedEncoder
 from trainables.experiments.preparation import prepare
+from trainables.experiments.progress import Progress, ProgressNote, read_progress, time_left
 from trainables.experiments.store import EncoderFolder, encoder_folder, made
 
 ATTACK_SEED = 1000
@@ -26,6 +27,8 @@ WATCH_SECONDS = 1.0
 """Time between a worker's looks at whether its parent is still there."""
 SAVE_SECONDS = 60.0
 """Time between the checkpoints of a trial."""
+NEWS_SECONDS = 300.0
+"""Longest time without a word of how far the running units are."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def units(experiment: Experiment, only: Sequence[str] = ()) -> list[Unit]:
 
 def is_done(unit: Unit, work: Path) -> bool:
     """Whether nothing of a unit is missing."""
-    return encoder_folder(unit.encoder, unit.seed, work).done
+    return _folder(unit, work).done
 
 
 def run_units(
@@ -108,7 +111,7 @@ def run_units(
         work: Folder that keeps the results; one for all recipes.
         place: What computes.
         say: Is told how far it is.
-        finished: Is called after each unit.
+        finished: Is called whenever units have ended.
 
     Returns:
         What failed, one line each. The rest was done all the same.
@@ -117,26 +120,45 @@ def run_units(
     if len(missing) < len(wanted):
         say(f"{len(wanted) - len(missing)} of {len(wanted)} were done before")
     prepare([unit.encoder for unit in missing], work / "cache", place.device, say)
+    for unit in missing:  # a run that was killed leaves its notes
+        _folder(unit, work).progress.unlink(missing_ok=True)
     failures: list[str] = []
     start = time.monotonic()
     run = functools.partial(run_unit, work=work, device=place.device, threads=place.threads)
     with place.pool() as pool:
-        running = {pool.submit(run, unit): unit for unit in missing}
+        running: dict[Future[str], Unit] = {pool.submit(run, unit): unit for unit in missing}
         try:
-            for done, future in enumerate(as_completed(running), 1):
-                unit, error = running[future], future.exception()
-                if isinstance(error, BrokenProcessPool):
-                    raise error
-                if error is not None:
-                    failures.append(f"{unit.label}: {type(error).__name__}: {error}")
-                left = (time.monotonic() - start) / done * (len(missing) - done)
-                state = "failed" if error is not None else future.result()
-                say(f"{done}/{len(missing)} {unit.label}: {state}; about {_duration(left)} left")
-                finished()
+            while running:
+                ended, _ = wait(running, NEWS_SECONDS, FIRST_COMPLETED)
+                news = [_outcome(running.pop(future), future, failures) for future in ended]
+                if news:
+                    finished()
+                done, seconds = len(missing) - len(running), time.monotonic() - start
+                notes = _at_work(running.values(), work)
+                left = time_left(seconds, done, list(notes.values()), len(missing))
+                working = "; ".join(f"{label} at {note}" for label, note in notes.items())
+                for line in news or [working or "waiting for a free place"]:
+                    say(f"{done}/{len(missing)} {line}{left}")
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return failures
+
+
+def _outcome(unit: Unit, future: "Future[str]", failures: list[str]) -> str:
+    """What to say of a unit that has ended."""
+    error = future.exception()
+    if isinstance(error, BrokenProcessPool):
+        raise error
+    if error is not None:
+        failures.append(f"{unit.label}: {type(error).__name__}: {error}")
+    return f"{unit.label}: {'failed' if error is not None else future.result()}"
+
+
+def _at_work(waiting: Iterable[Unit], work: Path) -> dict[str, Progress]:
+    """How far those units are that are being run, by name."""
+    notes = ((unit.label, read_progress(_folder(unit, work).progress)) for unit in waiting)
+    return {label: note for label, note in notes if note is not None}
 
 
 def run_unit(unit: Unit, work: Path, device: str, threads: int) -> str:
@@ -146,19 +168,27 @@ def run_unit(unit: Unit, work: Path, device: str, threads: int) -> str:
     torch.set_num_threads(threads)
     # Asked for before the work: a checkout may have another commit hours later.
     made()
-    folder = encoder_folder(unit.encoder, unit.seed, work)
-    if folder.untrained:
-        folder.keep_training(_train(unit, folder, work, device))
+    folder = _folder(unit, work)
+    note = ProgressNote(folder.progress, folder.untrained + len(folder.missing))
     probes = unit.encoder.probes.values()
-    while missing := folder.missing:
-        # Who probes has other private attributes: no trial has both.
-        alike = [name for name in missing if (name in probes) == (missing[0] in probes)]
-        group = alike[: unit.encoder.attack.group]
-        folder.keep_attacks(_attack(unit, folder, group, work, device))
+    try:
+        if folder.untrained:
+            note.begin("training", 1)
+            folder.keep_training(_train(unit, folder, work, device, note))
+        while missing := folder.missing:
+            # Who probes has other private attributes: no trial has both.
+            alike = [name for name in missing if (name in probes) == (missing[0] in probes)]
+            group = alike[: unit.encoder.attack.group]
+            note.begin(group[0] if len(group) == 1 else f"{len(group)} attackers", len(group))
+            folder.keep_attacks(_attack(unit, folder, group, work, device, note))
+    finally:
+        note.end()
     return folder.summary()
 
 
-def _train(unit: Unit, folder: EncoderFolder, work: Path, device: str) -> dict[str, Any]:
+def _train(
+    unit: Unit, folder: EncoderFolder, work: Path, device: str, note: ProgressNote
+) -> dict[str, Any]:
     from trainables.protect import ProtectTrial
 
     encoder = unit.encoder
@@ -169,11 +199,16 @@ def _train(unit: Unit, folder: EncoderFolder, work: Path, device: str) -> dict[s
         "seed": unit.seed,
         "output": str(folder.path),
     }
-    return _finish(ProtectTrial(config), folder.checkpoint(()))
+    return _finish(ProtectTrial(config), folder.checkpoint(()), note)
 
 
 def _attack(
-    unit: Unit, folder: EncoderFolder, group: Sequence[str], work: Path, device: str
+    unit: Unit,
+    folder: EncoderFolder,
+    group: Sequence[str],
+    work: Path,
+    device: str,
+    note: ProgressNote,
 ) -> dict[str, Any]:
     from trainables.attack import AttackTrial
     from trainables.attackers.suite import named_attacker
@@ -193,7 +228,7 @@ def _attack(
         "in_loop": first and encoder.protector is not None,
         "people": first and encoder.people,
     }
-    return _finish(AttackTrial(config), folder.checkpoint(group))
+    return _finish(AttackTrial(config), folder.checkpoint(group), note)
 
 
 def _common(encoder: PlannedEncoder, work: Path, device: str) -> dict[str, Any]:
@@ -206,7 +241,7 @@ def _common(encoder: PlannedEncoder, work: Path, device: str) -> dict[str, Any]:
     }
 
 
-def _finish(trial: Any, checkpoint: Path) -> dict[str, Any]:
+def _finish(trial: Any, checkpoint: Path, note: ProgressNote) -> dict[str, Any]:
     """Steps a trial to its end, from where it was left; the last report.
 
     A trial that was interrupted goes on from its checkpoint with the numbers it would have had.
@@ -215,6 +250,7 @@ def _finish(trial: Any, checkpoint: Path) -> dict[str, Any]:
         trial.load(checkpoint)
     saved = time.monotonic()
     while not (report := trial.step())["done"]:
+        note.reach(report["progress"])
         if time.monotonic() - saved > SAVE_SECONDS:
             trial.save(checkpoint)
             saved = time.monotonic()
@@ -222,6 +258,5 @@ def _finish(trial: Any, checkpoint: Path) -> dict[str, Any]:
     return dict(report)
 
 
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{seconds / 3600:.1f} h"
+def _folder(unit: Unit, work: Path) -> EncoderFolder:
+    return encoder_folder(unit.encoder, unit.seed, work)

@@ -104,6 +104,11 @@ class EncoderFolder:
             parts.append(f"{entry['attacker']} {bound}{entry['test']:.3f}")
         return ", ".join(parts)
 
+    @property
+    def progress(self) -> Path:
+        """Where whoever works on it notes how far it is."""
+        return self.path / "progress.json"
+
     def checkpoint(self, group: Sequence[str]) -> Path:
         """Where a trial of some attackers keeps how far it is, or that of the training for none."""
         if not group:
