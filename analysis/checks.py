@@ -2,8 +2,8 @@
 
 A claim is *reproduced* if the interval over seeds of every one of its checks lies on the side it
 claims, *not reproduced* if the interval of one lies wholly on the other side, and *undecided*
-otherwise: too few seeds, too wide an interval, or a figure that is only a lower bound where the
-claim is that it is low.
+otherwise: too few seeds, too wide an interval, or a figure that is only a lower bound and could, if
+it were higher, say something else.
 """
 
 import math
@@ -39,9 +39,10 @@ class Check:
         statistic: Of one seed's figures, in that order.
         bound: What the statistic is claimed to be above or below.
         above: Whether it is claimed to be above.
-        low: Places of the cells that are claimed to be low: a lower bound there decides nothing.
-        useful: Whether these must be of encoders that work: one that collapsed, or diverged, leaks
-            little because it says nothing.
+        low: Places of the cells that are claimed to be low: a lower bound there speaks for nothing.
+        high: Places of those that are claimed to be high: one there speaks against nothing.
+        useful: Places of the cells that must be of encoders that work for the claim to stand: one
+            that collapsed, or diverged, leaks little because it says nothing.
     """
 
     what: str
@@ -50,7 +51,8 @@ class Check:
     bound: float
     above: bool
     low: tuple[int, ...] = ()
-    useful: bool = True
+    high: tuple[int, ...] = ()
+    useful: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class CheckResult:
     @property
     def leans_to_claim(self) -> bool:
         """Whether the mean lies on the side that is claimed."""
-        return (self.found.mean > self.check.bound) == self.check.above
+        return _leans_to_claim(self.found, self.check)
 
 
 @dataclass(frozen=True)
@@ -136,14 +138,18 @@ def check_result(rows: ExperimentRows, check: Check) -> CheckResult:
     if found.count < MIN_SEEDS:
         return CheckResult(check, found, "undecided", f"{found.count} of {MIN_SEEDS} seeds")
     side = _side(found, check)
-    why = _caveat(cells, check)
-    if side == "reproduced" and why:
+    # More seeds would not help: it is what they would show that a caveat is about.
+    if why := _caveat(cells, check, _leans_to_claim(found, check)):
         return CheckResult(check, found, "undecided", why)
     if side != "undecided":
-        return CheckResult(check, found, side, why)
+        return CheckResult(check, found, side, "")
     takes = seeds_to_tell(found, check.bound)
     told = f"about {takes} seeds would tell" if takes else f"not with {MOST_SEEDS} seeds either"
-    return CheckResult(check, found, side, f"{why}; {told}" if why else told, takes)
+    return CheckResult(check, found, side, told, takes)
+
+
+def _leans_to_claim(found: SeedMean, check: Check) -> bool:
+    return found.mean > check.bound if check.above else found.mean < check.bound
 
 
 def _side(found: SeedMean, check: Check) -> Verdict:
@@ -154,33 +160,41 @@ def _side(found: SeedMean, check: Check) -> Verdict:
     return "undecided"
 
 
-def _caveat(cells: Sequence[Values], check: Check) -> str:
-    """Why a figure that is claimed to be low may not be."""
-    bounds = [place for place in check.low if cells[place].bounds]
+def _caveat(cells: Sequence[Values], check: Check, for_the_claim: bool) -> str:
+    """Why figures that speak for a claim, or against it, may not."""
+    bounds = [
+        place for place in (check.low if for_the_claim else check.high) if cells[place].bounds
+    ]
     if bounds:
-        names = ", ".join(sorted({check.cells[place].encoder for place in bounds}))
-        return f"a lower bound: an attacker of {names} had not saturated"
-    broken = [place for place in check.low if check.useful and cells[place].broken]
-    if broken:
-        names = ", ".join(sorted({check.cells[place].encoder for place in broken}))
-        return f"{names} collapsed or diverged"
-    return ""
+        return f"a lower bound: an attacker of {_named(check, bounds)} had not saturated"
+    broken = [place for place in check.useful if for_the_claim and cells[place].broken]
+    return f"{_named(check, broken)} collapsed or diverged" if broken else ""
 
 
-def lower(what: str, low: Cell, high: Cell, by: float = 0.0) -> Check:
+def _named(check: Check, places: Sequence[int]) -> str:
+    return ", ".join(sorted({check.cells[place].encoder for place in places}))
+
+
+def lower(what: str, low: Cell, high: Cell, by: float = 0.0, useful: bool = True) -> Check:
     """Claims that one figure is lower than another, by more than `by`."""
-    return Check(what, (low, high), lambda v: v[0] - v[1], -by, above=False, low=(0,))
+    return Check(
+        what, (low, high), lambda v: v[0] - v[1], -by, above=False, low=(0,), high=(1,),
+        useful=(0,) if useful else (),
+    )  # fmt: skip
 
 
 def not_lower(what: str, cell: Cell, than: Cell, margin: float) -> Check:
     """Claims that a figure is not lower than another by more than `margin`."""
-    return Check(what, (cell, than), lambda v: v[0] - v[1], -margin, above=True, low=(1,))
+    return Check(
+        what, (cell, than), lambda v: v[0] - v[1], -margin, above=True, low=(1,), high=(0,),
+        useful=(1,),
+    )  # fmt: skip
 
 
 def falls(what: str, cells: Sequence[Cell]) -> Check:
     """Claims that figures fall in their order: Kendall's τ below -0.5."""
     every = tuple(range(len(cells)))
-    return Check(what, tuple(cells), kendall, -0.5, above=False, low=every, useful=False)
+    return Check(what, tuple(cells), kendall, -0.5, above=False, low=every, high=every)
 
 
 def keeps_less(what: str, low: Cell, high: Cell, chance: float, part: float) -> Check:
@@ -190,30 +204,42 @@ def keeps_less(what: str, low: Cell, high: Cell, chance: float, part: float) -> 
         room = values[1] - chance
         return (values[0] - chance) / room if room > 0 else math.nan
 
-    return Check(what, (low, high), left, part, above=False, low=(0,))
+    return Check(what, (low, high), left, part, above=False, low=(0,), high=(1,), useful=(0,))
 
 
 def keeps_more(what: str, cell: Cell, of: Cell, chance: float, part: float) -> Check:
     """Claims that of what was above chance more than a part is left."""
     less = keeps_less(what, cell, of, chance, part)
-    return Check(what, less.cells, less.statistic, part, above=True, low=(1,))
+    return Check(
+        what, less.cells, less.statistic, part, above=True, low=(1,), high=(0,), useful=(1,)
+    )
 
 
 def single(what: str, cell: Cell, bound: float, above: bool) -> Check:
     """Claims that a figure is above or below a bound."""
-    return Check(what, (cell,), lambda v: v[0], bound, above, low=() if above else (0,))
+    low = () if above else (0,)
+    return Check(
+        what, (cell,), lambda v: v[0], bound, above, low, high=(0,) if above else (), useful=low
+    )
 
 
 def ratio_above(what: str, cell: Cell, of: Cell, bound: float) -> Check:
-    """Claims that a figure is more than `bound` times another."""
-    return Check(what, (cell, of), lambda v: v[0] / v[1] if v[1] else math.nan, bound, above=True)
+    """Claims that a figure is more than `bound` times another, of an encoder that works."""
+    return Check(
+        what, (cell, of), lambda v: v[0] / v[1] if v[1] else math.nan, bound, above=True,
+        low=(1,), high=(0,), useful=(0,),
+    )  # fmt: skip
 
 
 def mean_lower(what: str, low: Sequence[Cell], high: Sequence[Cell]) -> Check:
     """Claims that the mean of some figures is lower than that of as many others."""
     count = len(low)
+    below = tuple(range(count))
 
     def difference(values: Sequence[float]) -> float:
         return (sum(values[:count]) - sum(values[count:])) / count
 
-    return Check(what, (*low, *high), difference, 0.0, above=False, low=tuple(range(count)))
+    return Check(
+        what, (*low, *high), difference, 0.0, above=False,
+        low=below, high=tuple(range(count, 2 * count)), useful=below,
+    )  # fmt: skip

@@ -63,8 +63,8 @@ def pittaluga_claims() -> list[Claim]:
             "Table 2: Airport .916 of .967 on images, Army Base .956 of .983",
             (
                 not_lower(
-                    "promoted accuracy less that on images, above -0.05",
-                    two("promote-one", "second"), two("identity", "second"), 0.05,
+                    "promoted accuracy less that on images, above -0.06 (the paper's: -0.051)",
+                    two("promote-one", "second"), two("identity", "second"), 0.06,
                 ),
             ),
         ),
@@ -109,8 +109,8 @@ def pittaluga_claims() -> list[Claim]:
             "Section 4: 1 to 4.5 million steps against 20,000 to 90% on images",
             tuple(
                 ratio_above(
-                    f"steps to saturation on {name} over those on images, above 1",
-                    two(name, task, "steps"), two("identity", task, "steps"), 1.0,
+                    f"steps to saturation on {name} over those on images, above 2",
+                    two(name, task, "steps"), two("identity", task, "steps"), 2.0,
                 )
                 for name, task in hidden[:2]
             ),

@@ -116,6 +116,7 @@ def xiao_claims() -> list[Claim]:
                 lower(
                     "face similarity, λ2 = 10 less a constant code's, below 0.05",
                     two("10", FACE, "weak"), Cell("xiao-table2", "constant", FACE, "weak"), -0.05,
+                    useful=False,  # that it says nothing is the claim
                 ),
             ),
         ),

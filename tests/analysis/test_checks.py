@@ -6,7 +6,20 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.checks import Check, Claim, check_result, falls, judge, keeps_less, lower, not_lower
+from analysis.checks import (
+    Check,
+    Claim,
+    check_result,
+    falls,
+    judge,
+    keeps_less,
+    keeps_more,
+    lower,
+    mean_lower,
+    not_lower,
+    ratio_above,
+    single,
+)
 from analysis.claims import claims
 from analysis.contrasts import Cell, interval, kendall, paired, read_cell, seeds_to_tell
 from analysis.paper_tables import paper_tables
@@ -62,8 +75,12 @@ def test_what_is_undecided_says_what_it_would_take() -> None:
     assert (near.takes, near.why) == (None, "not with 50 seeds either")
     assert check_result(rows({"a": [0.1] * 3, "b": [0.5] * 3}), lower("", LOW, HIGH)).takes is None
     bound = rows({"a": [0.3, 0.4, 0.5], "b": [0.5] * 3}, saturated=False)
-    why = check_result(bound, lower("", LOW, HIGH)).why
-    assert why == "a lower bound: an attacker of a had not saturated; about 7 seeds would tell"
+    # Of what is a lower bound more seeds would only be more lower bounds.
+    found = check_result(bound, lower("", LOW, HIGH))
+    assert (found.takes, found.why) == (None, "a lower bound: an attacker of a had not saturated")
+    # Where they lean the other way, it is no hindrance: only more can come to light.
+    bound = rows({"a": [0.7, 0.6, 0.5], "b": [0.5] * 3}, saturated=False)
+    assert check_result(bound, lower("", LOW, HIGH)).why == "about 7 seeds would tell"
 
 
 def test_one_check_against_a_claim_is_enough_and_for_it_all_must_speak() -> None:
@@ -127,6 +144,51 @@ def test_a_lower_bound_is_no_evidence_of_little_leakage() -> None:
     table = rows({"a": [0.9, 0.9, 0.9], "b": [0.5] * 3}, saturated=False)
     assert check_result(table, lower("", HIGH, LOW)).verdict == "reproduced"
     assert check_result(table, lower("", LOW, HIGH)).verdict == "not reproduced"
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lower("", HIGH, LOW),
+        not_lower("", LOW, HIGH, 0.05),
+        keeps_more("", LOW, HIGH, 0.0, 0.5),
+        ratio_above("", LOW, HIGH, 2.0),
+        mean_lower("", [HIGH], [LOW]),
+        single("", LOW, 0.5, above=True),
+    ],
+)
+def test_a_lower_bound_is_no_evidence_against_what_should_be_high(check: Check) -> None:
+    low, high = {"a": [0.1] * 3, "b": [0.5] * 3}, {"a": [2.0] * 3, "b": [0.5] * 3}
+    assert check_result(rows(low), check).verdict == "not reproduced"
+    found = check_result(rows(low, saturated=False), check)
+    assert found.verdict == "undecided"
+    assert found.why == "a lower bound: an attacker of a had not saturated"
+    # For the claim it speaks as well as any.
+    assert check_result(rows(high, saturated=False), check).verdict == "reproduced"
+
+
+def test_an_order_with_a_lower_bound_in_it_is_not_known() -> None:
+    check = falls("", [HIGH, LOW])
+    for a in (0.1, 0.9):
+        found = check_result(rows({"a": [a] * 3, "b": [0.5] * 3}, saturated=False), check)
+        assert found.verdict == "undecided"
+
+
+def test_two_attackers_that_both_ran_out_of_steps_tell_nothing_of_their_length() -> None:
+    table = rows({"a": [20000.0] * 3, "b": [20000.0] * 3}, saturated=False)
+    assert check_result(table, ratio_above("", LOW, HIGH, 1.0)).verdict == "undecided"
+
+
+def test_more_steps_on_an_encoder_that_says_nothing_are_no_defence() -> None:
+    table = rows({"a": [8000.0] * 3, "b": [2000.0] * 3}, status="collapsed")
+    found = check_result(table, ratio_above("", LOW, HIGH, 2.0))
+    assert (found.verdict, found.why) == ("undecided", "a collapsed or diverged")
+
+
+def test_a_claim_that_an_encoder_says_nothing_may_stand_on_a_collapsed_one() -> None:
+    table = rows({"a": [0.01] * 3, "b": [0.0] * 3}, status="collapsed")
+    check = lower("", LOW, HIGH, -0.05, useful=False)
+    assert check_result(table, check).verdict == "reproduced"
 
 
 def test_a_collapsed_encoder_is_not_private() -> None:

@@ -98,7 +98,9 @@ def _rows_of(folder: EncoderFolder) -> list[Row]:
     if training is not None:
         figures = {f"codes/{name}": value for name, value in codes.items()}
         made = _made(training)
-        own = {**_figures(training), "collapsed": float(training["status"] == "collapsed")}
+        own = _figures(training)
+        if training["status"] != "diverged":  # of such a network nothing is known
+            own["collapsed"] = float(training["status"] == "collapsed")
         # A table asks for what it calls `smile`, whatever attribute that is in this size.
         own |= {
             f"{figure}/${task}": own[f"{figure}/{attribute}"]
