@@ -94,6 +94,22 @@ def test_a_training_without_its_attacks_is_done_again_and_not_lost(
     assert list(pd.read_parquet(here / TABLE)["test"].dropna()) == list(rows["test"].dropna())
 
 
+def test_an_attack_that_only_the_table_has_is_not_lost(
+    here: Path, there: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """This machine has the training too, but not what attacked it; and runs another encoder."""
+    rows = pd.read_parquet(here / TABLE)
+    changed(here / TABLE, rows[rows["role"] != "private"])
+    shutil.copytree(there / "reproduction" / "encoders", here / "reproduction" / "encoders")
+    for attacks in here.glob("reproduction/encoders/*/attacks"):
+        shutil.rmtree(attacks)
+    words = (*SHORT[:1], "gan-first", *WORDS)
+    assert main([RECIPE, *words, "--results", str(here)]) == 0
+    (aside,) = here.glob("reproduction/*.before-*.parquet")
+    assert "in_loop_attribute" in set(pd.read_parquet(aside)["role"])
+    assert "flip-first (seed 0): only a part" in capsys.readouterr().out
+
+
 def test_only_whole_units_of_this_suite_stand(here: Path) -> None:
     experiment = load_experiment(RECIPE, "tiny", WORDS)
     settings = json.loads(json.dumps(describe(experiment.encoders)))

@@ -115,7 +115,7 @@ def test_a_failure_is_told_and_costs_nothing_else(
     experiment = load_experiment("pittaluga-collapse", "tiny")
     work = tmp_path / "reproduction"
     (broken,) = (one for one in experiment.encoders if one.name == "batch")
-    checkpoint = encoder_folder(broken, 0, work).checkpoint(())
+    checkpoint = encoder_folder(broken, 0, work).checkpoint(None)
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(b"no checkpoint")
     assert run("pittaluga-collapse", tmp_path, "--only", "batch,per-location") == 1

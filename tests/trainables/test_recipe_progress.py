@@ -30,6 +30,20 @@ def test_a_note_counts_what_was_missing(tmp_path: Path, monkeypatch: pytest.Monk
     assert read_progress(path) is None
 
 
+def test_what_a_checkpoint_brought_is_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "NOTE_SECONDS", 0.0)
+    path = tmp_path / "progress.json"
+    note = ProgressNote(path, 2)
+    note.begin("training", 1)
+    note.resume()
+    note.reach(0.8)
+    assert read_progress(path) == Progress("training", 0.8, 0.4, 0.4)
+    note.reach(0.9)
+    assert read_progress(path) == Progress("training", 0.9, 0.45, 0.4)
+
+
 def test_a_note_is_not_written_at_every_step(tmp_path: Path) -> None:
     path = tmp_path / "progress.json"
     note = ProgressNote(path, 2)
@@ -58,8 +72,12 @@ def test_a_note_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
 def test_the_time_left_counts_what_is_under_way() -> None:
     halves = [Progress("training", 1.0, 0.5), Progress("training", 1.0, 0.5)]
     # 10 minutes for what makes one unit of four; then for two of four.
-    assert time_left(600, 0, halves, 4) == "; at most about 30 min left"
+    assert time_left(600, 0, halves, 4) == "; about 30 min left"
     assert time_left(600, 1, halves, 4) == "; about 10 min left"
+    # What a checkpoint brought took none of them: half a unit in 10 minutes, three left.
+    brought = [Progress("training", 1.0, 0.5, 0.5), halves[1]]
+    assert time_left(600, 0, brought, 4) == "; about 60 min left"
+    assert time_left(600, 0, brought[:1], 4) == ""
     assert time_left(36000, 1, [], 4) == "; about 30.0 h left"
     assert time_left(600, 0, [], 4) == ""
     assert time_left(600, 4, [], 4) == ""

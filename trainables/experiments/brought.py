@@ -30,12 +30,12 @@ class Brought:
 
     Attributes:
         units: (encoder, seed) → its rows, of all that the table holds whole.
-        parts: The (encoder, seed) of which it holds a part.
+        parts: Likewise, of those of which it holds a part.
         others: Those that it holds by other settings.
     """
 
     units: Mapping[Key, list[Row]] = field(default_factory=dict)
-    parts: frozenset[Key] = frozenset()
+    parts: Mapping[Key, list[Row]] = field(default_factory=dict)
     others: frozenset[Key] = frozenset()
 
 
@@ -66,7 +66,7 @@ def read_brought(path: Path, experiment: Experiment, settings: Mapping[str, Any]
     whole = {key for key in own if _is_whole(planned[key[0]], by_unit[key])}
     return Brought(
         {key: by_unit[key] for key in by_unit if key in whole},
-        frozenset(own - whole),
+        {key: by_unit[key] for key in by_unit if key in own - whole},
         frozenset(by_unit.keys() - own),
     )
 

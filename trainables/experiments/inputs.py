@@ -1,7 +1,7 @@
 """Which files an encoder's results come from, told by what is in them."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainables.data.config import DataConfig
@@ -28,12 +28,25 @@ def inputs(encoders: Sequence[PlannedEncoder]) -> dict[str, dict[str, str | None
     images = functools.cache(_images)
     return {
         encoder.name: {
-            **images(encoder.data.model_copy(update={"utility": "all", "private": ()})),
+            **images(_any_task(encoder.data)),
             "identity_weights": weights_hash(encoder.attack.identity_weights),
             "perceptual_weights": weights_hash(encoder.model.perceptual_weights),
         }
         for encoder in encoders
     }
+
+
+def known_images(config: DataConfig) -> Mapping[str, str | None]:
+    """The images of `inputs`, as this process saw them first: where results lie depends on them.
+
+    Raises:
+        DataError: If files of the data are missing or malformed.
+    """
+    return _known_images(_any_task(config))
+
+
+def _any_task(config: DataConfig) -> DataConfig:
+    return config.model_copy(update={"utility": "all", "private": ()})
 
 
 @functools.lru_cache
@@ -52,3 +65,6 @@ def _images(config: DataConfig) -> dict[str, str | None]:
         "images": key(make_source(config)),
         "extra_images": None if extra is None else key(extra),
     }
+
+
+_known_images = functools.lru_cache(_images)

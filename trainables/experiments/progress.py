@@ -25,11 +25,13 @@ class Progress:
         what: What is done at present, in a word.
         share: How much of that is done, 0 to 1; attackers count as if they took all their steps.
         whole: How much of the unit is done, 0 to 1: of what was missing when it was started.
+        before: How much of the unit a checkpoint had done before that.
     """
 
     what: str
     share: float
     whole: float
+    before: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.share:.0%} of {self.what}"
@@ -48,6 +50,7 @@ class ProgressNote:
         self._parts = max(parts, 1)
         self._before, self._present, self._what = 0, 0, ""
         self._written = -math.inf
+        self._resumed, self._came_with = False, 0.0
 
     def begin(self, what: str, parts: int) -> None:
         """What came before has ended; says what is done next, and how many parts that is."""
@@ -56,15 +59,23 @@ class ProgressNote:
         self._written = -math.inf
         self.reach(0.0)
 
+    def resume(self) -> None:
+        """The present task goes on from a checkpoint: what it has reached next was there before."""
+        self._resumed = True
+
     def reach(self, share: float) -> None:
         """Notes how much of the present task is done, 0 to 1, unless that was noted just now."""
+        if self._resumed:
+            self._resumed = False
+            self._came_with += self._present * share / self._parts
         now = time.monotonic()
         if now - self._written < NOTE_SECONDS:
             return
         self._written = now
         whole = (self._before + self._present * share) / self._parts
         with suppress(OSError):  # a full disk has worse to say
-            write_text(json.dumps(asdict(Progress(self._what, share, whole))), self._path)
+            progress = Progress(self._what, share, whole, self._came_with)
+            write_text(json.dumps(asdict(progress)), self._path)
 
     def end(self) -> None:
         """Removes the note."""
@@ -83,6 +94,8 @@ def read_progress(path: Path) -> Progress | None:
 def time_left(seconds: float, done: int, parts: Sequence[Progress], total: int) -> str:
     """Estimates the time that a run of units still takes, in words.
 
+    It is rather too much: attackers saturate before they have taken all the steps they may.
+
     Args:
         seconds: Since its start.
         done: Units that have ended.
@@ -93,11 +106,10 @@ def time_left(seconds: float, done: int, parts: Sequence[Progress], total: int) 
         For example "; about 40 min left"; nothing while there is nothing to go by.
     """
     reached = done + sum(part.whole for part in parts)
-    if reached <= 0 or done == total:
+    own = reached - sum(part.before for part in parts)
+    if own <= 0 or done == total:
         return ""
-    left = seconds / reached * (total - reached)
-    # Attackers saturate before their last step: without any unit that has ended this is a bound.
-    return f"; {'about' if done else 'at most about'} {_duration(left)} left"
+    return f"; about {_duration(seconds / own * (total - reached))} left"
 
 
 def _duration(seconds: float) -> str:

@@ -1,5 +1,6 @@
 """An experiment's results as one table: a row per encoder and seed, and one per attack on it."""
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainables.attackers.in_loop import IN_LOOP_NAMES
+from trainables.checkpoint import write_bytes
 from trainables.experiments.brought import Brought, Row
 from trainables.experiments.config import CONSTANT, Experiment, PlannedEncoder
 from trainables.experiments.inputs import inputs
@@ -62,10 +64,9 @@ def write_rows(found: Sequence[Row], settings: Mapping[str, Any], path: Path) ->
     names = dict.fromkeys([*LEADING, *(name for row in found for name in row)])
     columns = {name: [row.get(name) for row in found] for name in names}
     table = pa.table(columns).replace_schema_metadata({"settings": json.dumps(settings)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    pq.write_table(table, temporary, compression="zstd")
-    temporary.replace(path)
+    content = io.BytesIO()
+    pq.write_table(table, content, compression="zstd")
+    write_bytes(content.getvalue(), path)
 
 
 def describe(encoders: Sequence[PlannedEncoder]) -> dict[str, Any]:

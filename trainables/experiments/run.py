@@ -112,9 +112,14 @@ class _Table:
 
     def set_aside(self, work: Path, say: Callable[[str], None]) -> None:
         """Copies it to where nothing writes it over, if it has rows that would be lost."""
-        here = {(row["encoder"], row["seed"]) for row in rows(self.experiment, work, self.brought)}
+        found = rows(self.experiment, work, self.brought)
+        here = {(row["encoder"], row["seed"], row["role"]) for row in found}
         lost = {
-            "only a part": self.brought.parts - here,
+            "only a part": {
+                key
+                for key, part in self.brought.parts.items()
+                if {(*key, row["role"]) for row in part} - here
+            },
             "by other settings": self.brought.others,
         }
         if not any(lost.values()):

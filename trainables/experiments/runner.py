@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from trainables.experiments.config import Experiment, PlannedEncoder
 from trainables.experiments.preparation import prepare
 from trainables.experiments.progress import Progress, ProgressNote, read_progress, time_left
@@ -169,26 +171,34 @@ def run_unit(unit: Unit, work: Path, device: str, threads: int) -> str:
     # Asked for before the work: a checkout may have another commit hours later.
     made()
     folder = _folder(unit, work)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    # Another recipe, or another start of this one, may have the same encoder to do.
+    with FileLock(folder.lock):
+        _run_missing(unit, folder, work, device)
+    return folder.summary()
+
+
+def _run_missing(unit: Unit, folder: EncoderFolder, work: Path, device: str) -> None:
     note = ProgressNote(folder.progress, folder.untrained + len(folder.missing))
     probes = unit.encoder.probes.values()
     try:
         if folder.untrained:
             note.begin("training", 1)
-            folder.keep_training(_train(unit, folder, work, device, note))
+            _train(unit, folder, work, device, note)
         while missing := folder.missing:
             # Who probes has other private attributes: no trial has both.
             alike = [name for name in missing if (name in probes) == (missing[0] in probes)]
             group = alike[: unit.encoder.attack.group]
             note.begin(group[0] if len(group) == 1 else f"{len(group)} attackers", len(group))
-            folder.keep_attacks(_attack(unit, folder, group, work, device, note))
+            _attack(unit, folder, group, work, device, note)
+        if folder.unmeasured:
+            note.begin("the codes", 0)
+            _attack(unit, folder, (), work, device, note)
     finally:
         note.end()
-    return folder.summary()
 
 
-def _train(
-    unit: Unit, folder: EncoderFolder, work: Path, device: str, note: ProgressNote
-) -> dict[str, Any]:
+def _train(unit: Unit, folder: EncoderFolder, work: Path, device: str, note: ProgressNote) -> None:
     from trainables.protect import ProtectTrial
 
     encoder = unit.encoder
@@ -199,7 +209,7 @@ def _train(
         "seed": unit.seed,
         "output": str(folder.path),
     }
-    return _finish(ProtectTrial(config), folder.checkpoint(()), note)
+    _finish(ProtectTrial(config), folder.checkpoint(None), note, folder.keep_training)
 
 
 def _attack(
@@ -209,12 +219,12 @@ def _attack(
     work: Path,
     device: str,
     note: ProgressNote,
-) -> dict[str, Any]:
+) -> None:
     from trainables.attack import AttackTrial
     from trainables.attackers.suite import named_attacker
 
     encoder = unit.encoder
-    probing = group[0] in encoder.probes.values()
+    probing = bool(set(group) & set(encoder.probes.values()))
     first = not probing and not folder.attacks
     data = {"data": encoder.probed.model_dump(mode="json")} if encoder.probed and probing else {}
     config = {
@@ -226,9 +236,9 @@ def _attack(
         "seed": ATTACK_SEED + unit.seed,
         "output": str(folder.path / "pictures"),
         "in_loop": first and encoder.protector is not None,
-        "people": first and encoder.people,
+        "people": folder.unmeasured,
     }
-    return _finish(AttackTrial(config), folder.checkpoint(group), note)
+    _finish(AttackTrial(config), folder.checkpoint(group), note, folder.keep_attacks)
 
 
 def _common(encoder: PlannedEncoder, work: Path, device: str) -> dict[str, Any]:
@@ -241,21 +251,25 @@ def _common(encoder: PlannedEncoder, work: Path, device: str) -> dict[str, Any]:
     }
 
 
-def _finish(trial: Any, checkpoint: Path, note: ProgressNote) -> dict[str, Any]:
-    """Steps a trial to its end, from where it was left; the last report.
+def _finish(
+    trial: Any, checkpoint: Path, note: ProgressNote, keep: Callable[[dict[str, Any]], None]
+) -> None:
+    """Steps a trial to its end, from where it was left, and keeps its last report.
 
     A trial that was interrupted goes on from its checkpoint with the numbers it would have had.
     """
     if checkpoint.exists():
         trial.load(checkpoint)
+        note.resume()
     saved = time.monotonic()
     while not (report := trial.step())["done"]:
         note.reach(report["progress"])
         if time.monotonic() - saved > SAVE_SECONDS:
             trial.save(checkpoint)
             saved = time.monotonic()
+    keep(dict(report))
+    # Only now: a result that could not be written is not computed again from the start.
     checkpoint.unlink(missing_ok=True)
-    return dict(report)
 
 
 def _folder(unit: Unit, work: Path) -> EncoderFolder:

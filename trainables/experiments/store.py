@@ -11,7 +11,7 @@ from trainables.attackers.in_loop import IN_LOOP_NAMES
 from trainables.attackers.suite import SUITE_VERSION, named_attacker
 from trainables.checkpoint import write_text
 from trainables.experiments.config import CONSTANT, PlannedEncoder
-from trainables.experiments.inputs import weights_hash
+from trainables.experiments.inputs import known_images, weights_hash
 from trainables.provenance import ROOT, code_version, device, machine, versions
 from trainables.seeding import config_hash
 
@@ -57,15 +57,20 @@ class EncoderFolder:
     @property
     def missing(self) -> list[str]:
         """Attackers that are still to attack; none attacks an encoder whose training diverged."""
-        if self.training is not None and self.training["status"] == "diverged":
+        if self._diverged:
             return []
         names = (*self.encoder.attack.suite, *self.encoder.probes.values())
         return [name for name in names if not self._attack(name).exists()]
 
     @property
+    def unmeasured(self) -> bool:
+        """Whether it is still to be measured how far the codes tell people apart."""
+        return self.encoder.people and not self._diverged and not (self.path / CODES).exists()
+
+    @property
     def done(self) -> bool:
         """Whether nothing is left to do."""
-        return not self.untrained and not self.missing
+        return not self.untrained and not self.missing and not self.unmeasured
 
     @property
     def attacks(self) -> list[dict[str, Any]]:
@@ -86,7 +91,7 @@ class EncoderFolder:
 
     def keep_attacks(self, result: Mapping[str, Any]) -> None:
         """Keeps what came of an attack trial, attacker by attacker."""
-        if result["codes"]:
+        if self.unmeasured:  # then it was asked for; of images without people there is nothing
             self._keep(result["codes"], self.path / CODES)
         for entry in result["results"]:
             self._keep({**entry, "made": made()}, self._attack(str(entry["attacker"])))
@@ -109,9 +114,14 @@ class EncoderFolder:
         """Where whoever works on it notes how far it is."""
         return self.path / "progress.json"
 
-    def checkpoint(self, group: Sequence[str]) -> Path:
-        """Where a trial of some attackers keeps how far it is, or that of the training for none."""
-        if not group:
+    @property
+    def lock(self) -> Path:
+        """What whoever works on it holds."""
+        return self.path / "lock"
+
+    def checkpoint(self, group: Sequence[str] | None) -> Path:
+        """Where a trial of some attackers keeps how far it is; for None that of the training."""
+        if group is None:
             return self.path / "training.checkpoint"
         identity = [self._identity(name) for name in group]
         return self.path / f"attack-{config_hash({'attackers': identity})}.checkpoint"
@@ -126,19 +136,32 @@ class EncoderFolder:
             "attack": attack_identity(self.encoder),
             "attacker": own,
             "suite": SUITE_VERSION,
-            "extra": str(self.encoder.data.extra_public),
+            "extra": known_images(self.encoder.data)["extra_images"],
         }
+
+    @property
+    def _diverged(self) -> bool:
+        training = self.training
+        return training is not None and training["status"] == "diverged"
 
     def _keep(self, value: Mapping[str, Any], path: Path) -> None:
         write_text(json.dumps(value), path)
 
 
 def encoder_folder(encoder: PlannedEncoder, seed: int, work: Path) -> EncoderFolder:
-    """The folder of an encoder's results below `work`."""
+    """The folder of an encoder's results below `work`.
+
+    Raises:
+        DataError: If files of the data are missing or malformed.
+    """
+    # Files count by what is in them. The extra images are the attacker's: no encoder depends on
+    # them.
+    elsewhere = {"root", "extra_public", "extra_images"}
     identity = {
-        # The extra images are the attacker's: no encoder depends on them.
-        "data": encoder.data.model_dump(mode="json", exclude={"extra_public", "extra_images"}),
-        "model": encoder.model.model_dump(mode="json"),
+        "data": encoder.data.model_dump(mode="json", exclude=elsewhere),
+        "images": known_images(encoder.data)["images"],
+        "model": encoder.model.model_dump(mode="json", exclude={"perceptual_weights"}),
+        "perceptual_weights": weights_hash(encoder.model.perceptual_weights),
         "protector": CONSTANT
         if encoder.protector is None
         else encoder.protector.model_dump(mode="json"),
