@@ -109,8 +109,9 @@ def pittaluga_claims() -> list[Claim]:
             "Section 4: 1 to 4.5 million steps against 20,000 to 90% on images",
             tuple(
                 ratio_above(
-                    f"steps to saturation on {name} over those on images, above 2",
-                    two(name, task, "steps"), two("identity", task, "steps"), 2.0,
+                    # Not until it stopped: the rule has every attacker wait equally long.
+                    f"steps to the attacker's best weights, {name} over images, above 2",
+                    two(name, task, "best_step"), two("identity", task, "best_step"), 2.0,
                 )
                 for name, task in hidden[:2]
             ),

@@ -127,6 +127,20 @@ def test_a_result_that_cannot_be_written_keeps_its_checkpoint(tmp_path: Path) ->
     assert not checkpoint.exists()
 
 
+def test_an_attack_says_when_it_was_best(tmp_path: Path) -> None:
+    encoder = planned("pittaluga-table1", *SHORT, "attack.evaluate_every=2", encoder="flip-first")
+    run_unit(Unit(encoder, 0), tmp_path, "cpu", 1)
+    folder = encoder_folder(encoder, 0, tmp_path)
+    (attack,) = (entry for entry in folder.attacks if entry["curve"])
+    best = max(score for _, score, _ in attack["curve"])
+    (step, *_) = (at for at, score, _ in attack["curve"] if score == best)
+    experiment = load_experiment("pittaluga-table1", "tiny", [*SHORT, "attack.evaluate_every=2"])
+    by_role = {row["role"]: row for row in rows(experiment, tmp_path, Brought())}
+    assert by_role["private"]["best_step"] == step
+    assert by_role["private"]["steps"] == attack["curve"][-1][0] >= step
+    assert "best_step" not in by_role["in_loop_attribute"]
+
+
 def test_of_a_diverged_network_it_is_not_said_whether_it_collapses(tmp_path: Path) -> None:
     experiment = load_experiment("pittaluga-collapse", "tiny")
     made = {"code": "", "machine": "", "torch": ""}

@@ -120,8 +120,16 @@ def _rows_of(folder: EncoderFolder) -> list[Row]:
         if attacker in attacks:
             entry = attacks[attacker]
             metrics = dict(entry["metrics"])
-            found.append({"role": role, **_figures(entry), **metrics, **_made(entry)})
+            found.append(
+                {"role": role, **_figures(entry), **_best_step(entry), **metrics, **_made(entry)}
+            )
     return found
+
+
+def _best_step(attack: Mapping[str, Any]) -> Row:
+    """The step whose weights were kept; the rule of saturation waits thousands more after it."""
+    curve = attack["curve"]
+    return {"best_step": max(curve, key=lambda point: point[1])[0]} if curve else {}
 
 
 def _made(result: Mapping[str, Any]) -> Row:
