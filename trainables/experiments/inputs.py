@@ -1,4 +1,4 @@
-"""Which files an encoder's results come from, told by what is in them."""
+"""Which files an encoder's results come from, wherever they lie."""
 
 import functools
 from collections.abc import Mapping, Sequence

@@ -154,7 +154,7 @@ def encoder_folder(encoder: PlannedEncoder, seed: int, work: Path) -> EncoderFol
     Raises:
         DataError: If files of the data are missing or malformed.
     """
-    # Files count by what is in them. The extra images are the attacker's: no encoder depends on
+    # It does not matter where files lie. The extra images are the attacker's: no encoder depends on
     # them.
     elsewhere = {"root", "extra_public", "extra_images"}
     identity = {
