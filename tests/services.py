@@ -21,6 +21,8 @@ import psutil
 import pytest
 
 START_SECONDS = 120.0
+RAY_STARTS = 3
+RAY_START_SECONDS = 60.0
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 
@@ -288,22 +290,18 @@ class RayCluster:
 
     def __init__(self, extra: Mapping[str, str] | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="cpr-"))
-        self._port, port = free_port(), free_port()
-        self.dashboard = f"http://127.0.0.1:{port}"
         token = self.folder / "token"
         token.write_text(secrets.token_hex(32), encoding="utf-8")
         token.chmod(0o600)
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "MLFLOW_"))}
         self.env |= {
-            "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_API_SERVER_ADDRESS":
-            self.dashboard, "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1",
+            "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token),
+            "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1",
             "RAY_DISABLE_IMPORT_WARNING": "1", "PATH": f"{BIN}:{os.environ['PATH']}",
             **(extra or {}),
         }  # fmt: skip
-        self._head = [
-            "--head", "--port", str(self._port), "--dashboard-host", "127.0.0.1",
-            "--dashboard-port", str(port), "--ray-client-server-port", str(free_port()),
-        ]  # fmt: skip
+        self._port = 0
+        self.dashboard = ""
         self.nodes: list[Server] = []
 
     @property
@@ -313,12 +311,12 @@ class RayCluster:
 
     def start(self, cpus: int = 2) -> None:
         """Starts the head node and waits until it takes jobs."""
-        self._launch(*self._head, cpus=cpus)
+        self._launch(self._head, cpus)
         wait_for(lambda: answers(f"{self.dashboard}/api/version"), "Ray's dashboard")
 
     def add_node(self, cpus: int, extra: Mapping[str, str] | None = None) -> Server:
         """Starts another node, with more in its environment than the others have; it joins."""
-        return self._launch("--address", self.address, cpus=cpus, extra=extra)
+        return self._launch(lambda: ["--address", self.address], cpus, extra)
 
     def close(self) -> None:
         """Kills everything and removes its files."""
@@ -326,24 +324,45 @@ class RayCluster:
             node.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _head(self) -> list[str]:
+        """What makes a node the head, on ports that are free now."""
+        self._port, port = free_port(), free_port()
+        self.dashboard = f"http://127.0.0.1:{port}"
+        self.env["RAY_API_SERVER_ADDRESS"] = self.dashboard
+        return [
+            "--head", "--port", str(self._port), "--dashboard-host", "127.0.0.1",
+            "--dashboard-port", str(port), "--ray-client-server-port", str(free_port()),
+        ]  # fmt: skip
+
     def _launch(
-        self, *arguments: str, cpus: int, extra: Mapping[str, str] | None = None
+        self, role: Callable[[], list[str]], cpus: int, extra: Mapping[str, str] | None = None
     ) -> Server:
-        node = Server(
+        """Starts a node; again, on other ports, where somebody took one before Ray listened."""
+        said = ""
+        for _ in range(RAY_STARTS):
+            node = self._node(role(), cpus, extra)
+            node.launch()
+            end = time.monotonic() + RAY_START_SECONDS
+            # One after the other: two that start at once on one machine take each other's ports.
+            while node.is_running and time.monotonic() < end:
+                if b"Ray runtime started" in node.log.read_bytes():
+                    self.nodes.append(node)
+                    return node
+                time.sleep(0.1)
+            node.kill()
+            said = node.log.read_text(encoding="utf-8", errors="replace")[-3000:]
+        raise AssertionError(f"no node of Ray in {RAY_STARTS} attempts; the last said:\n{said}")
+
+    def _node(self, role: list[str], cpus: int, extra: Mapping[str, str] | None) -> Server:
+        return Server(
             [
-                str(BIN / "ray"), "start", *arguments, "--num-cpus", str(cpus), "--temp-dir",
+                str(BIN / "ray"), "start", *role, "--num-cpus", str(cpus), "--temp-dir",
                 str(self.folder), "--object-store-memory", "80000000", "--disable-usage-stats",
                 # The usual one may still be held by the Ray of the test before.
                 "--dashboard-agent-listen-port", str(free_port()), "--block",
             ],
-            self.folder / f"node-{len(self.nodes)}.log",
-            {**self.env, **(extra or {})},
+            self.folder / f"node-{uuid.uuid4().hex[:8]}.log", {**self.env, **(extra or {})},
         )  # fmt: skip
-        node.launch()
-        self.nodes.append(node)
-        # One after the other: two that start at once on one machine take each other's ports.
-        wait_for(lambda: b"Ray runtime started" in node.log.read_bytes(), "a node of Ray")
-        return node
 
     @staticmethod
     def _own_address() -> str:
