@@ -12,8 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.choice import Aim, Wish
-from analysis.load import AnalysisError
+from analysis.errors import AnalysisError
 
 COMPARE, QUIZ, CLAIMS = "compare", "quiz", "claims"
 
@@ -35,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _rebuild(words: Sequence[str]) -> int:
+    from analysis.choice import Aim, Wish  # it needs MLflow, as all that reads studies does
+
     parser = _parser(
         "python -m analysis",
         "Rebuild the tables, figures and report of a study from what MLflow holds. Studies side "
@@ -169,13 +170,18 @@ def _claims(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog=f"python -m analysis {CLAIMS}",
         description="Hold the papers' claims against the rows that `python -m trainables RECIPE` "
-        "left: which were reproduced, over how many seeds, with which intervals.",
+        "left: which were reproduced, over how many seeds, with which intervals. The report "
+        "shows each paper's tables beside ours and what differs from its setting.",
     )
     parser.add_argument(
         "folder", type=Path, nargs="?", default=Path("results/reproduction"), metavar="FOLDER",
         help="holds RECIPE-SIZE.parquet (default: results/reproduction)",
     )  # fmt: skip
     parser.add_argument("--size", choices=("tiny", "small", "paper"), default="small")
+    parser.add_argument(
+        "--report", type=Path, metavar="PAGE",
+        help="where the report goes (default: FOLDER/report-SIZE.html; with --into none)",
+    )  # fmt: skip
     parser.add_argument(
         "--into", type=Path, metavar="PAGE",
         help="rebuild the tables of a Markdown page, such as docs/reproduction.md",
@@ -185,11 +191,14 @@ def _claims(words: Sequence[str]) -> int:
         help="read the tables that study/run.py told MLflow at this address, not a folder's",
     )  # fmt: skip
     options = parser.parse_args(words)
-    from analysis.reproduction import counted, fill_file, judged, verdict_lines
-    from analysis.rows import read_rows
-    from analysis.tracked_rows import read_tracked_rows
+    from analysis.reproduction import fill_file, judged, verdict_lines
+    from analysis.reproduction_report import write_report
+    from analysis.reproduction_tables import counted
+    from analysis.rows import read_rows, report_path
 
     if options.tracking_uri:
+        from analysis.tracked_rows import read_tracked_rows  # it needs MLflow, rows alone do not
+
         rows = read_tracked_rows(options.tracking_uri, options.size)
     else:
         rows = read_rows(options.folder, options.size)
@@ -200,6 +209,9 @@ def _claims(words: Sequence[str]) -> int:
     if options.into is not None:
         fill_file(options.into, rows)
         print(f"wrote {options.into}")
+    if options.report is not None or options.into is None:
+        report = options.report or report_path(options.folder, options.size)
+        print(f"wrote {write_report(rows, report)}")
     return 0
 
 

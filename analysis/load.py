@@ -25,14 +25,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from analysis.addresses import masked
+from analysis.errors import AnalysisError
 from analysis.runs import attack_table, encoder_table, finite_or_inf
 
 PAGE = 1000
 """Runs per request; MLflow allows up to 50,000, a thousand keep one answer at a few MB."""
-
-
-class AnalysisError(ValueError):
-    """A study that cannot be analysed as asked: not there, or not readable."""
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,8 @@ _ATTACK = ("batch_size", "lr", "min_steps", "max_steps", "min_delta", "patience"
 _ATTACKERS = Difference("attackers", "not given", _of("attack", *_ATTACK))
 _PRECISION = Difference("arithmetic of training", "not given", _precision)
 
+SETTINGS_HEADS = ("setting", "paper", "ours")
+
 PAPERS = (
     Paper(
         "Xiao",
@@ -141,9 +143,14 @@ PAPERS = (
 )  # fmt: skip
 
 
-def settings_table(rows: ExperimentRows) -> str:
-    """Markdown: a row per paper and setting, the paper's beside ours."""
-    lines = ["| | setting | paper | ours |", "|---|---|---|---|"]
+def paper_of(recipe: str) -> str:
+    """The name of the paper that a recipe is of; the recipe's own if it is of none."""
+    return next((p.name for p in PAPERS if recipe.startswith(p.prefix)), recipe)
+
+
+def settings_by_paper(rows: ExperimentRows) -> dict[str, list[tuple[str, str, str]]]:
+    """Paper → each setting's name, the paper's value and ours; papers that were run alone."""
+    found = {}
     for paper in PAPERS:
         encoders = [
             settings
@@ -151,10 +158,12 @@ def settings_table(rows: ExperimentRows) -> str:
             if recipe.startswith(paper.prefix)
             for settings in own.values()
         ]
-        for row in paper.differences if encoders else ():
-            ours = "; ".join(_distinct(row.ours(settings) for settings in encoders))
-            lines.append(f"| {paper.name} | {row.what} | {row.paper} | {ours} |")
-    return "\n".join(lines)
+        if encoders:
+            found[paper.name] = [
+                (row.what, row.paper, "; ".join(_distinct(map(row.ours, encoders))))
+                for row in paper.differences
+            ]
+    return found
 
 
 def _distinct(values: Iterable[str]) -> list[str]:

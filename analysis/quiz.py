@@ -19,7 +19,8 @@ from PIL import Image
 from scipy import stats
 
 from analysis.drawing import read_image
-from analysis.load import AnalysisError, StudyTables
+from analysis.errors import AnalysisError
+from analysis.load import StudyTables
 from analysis.pictures import OTHERS, PEOPLE, compared_encoders, worst_rebuilt
 from analysis.records import encoder_labels, image_ratio
 

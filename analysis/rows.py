@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from analysis.load import AnalysisError
+from analysis.errors import AnalysisError
 
 NEEDED = ("recipe", "size", "encoder", "seed", "role", "attacker", "status", "saturated")
 """Columns without which a table is none of ours."""
@@ -58,6 +58,11 @@ def read_rows(folder: Path, size: str) -> ExperimentRows:
         tables.append(table)
         settings[path.stem.removesuffix(f"-{size}")] = own
     return ExperimentRows(size, pd.concat(tables, ignore_index=True), settings)
+
+
+def report_path(folder: Path, size: str) -> Path:
+    """Where the report of a folder's tables of one size lies."""
+    return folder / f"report-{size}.html"
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:

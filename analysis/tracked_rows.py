@@ -6,7 +6,8 @@ from pathlib import Path
 from mlflow.tracking import MlflowClient
 
 from analysis.addresses import masked
-from analysis.load import AnalysisError, checked_name, no_progress_bars, reading, search
+from analysis.errors import AnalysisError
+from analysis.load import checked_name, no_progress_bars, reading, search
 from analysis.rows import ExperimentRows, read_rows
 
 KIND = "experiment"

@@ -1,12 +1,14 @@
 """A paper's experiment on a cluster: its encoders as Ray tasks, its rows in the shared results."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 from rich.console import Console
 
+from analysis.errors import AnalysisError
+from analysis.rows import read_rows, report_path
 from study.config import ResourcesConfig
 from study.places import check_database, check_results, tracking_address
 from trainables.errors import ConfigError, from_validation
@@ -90,11 +92,25 @@ def _run(
     place = Place(lambda: RayPool(cpus, gpus), "cuda" if gpus > 0 else "cpu", cpus)
     path, failures = run_experiment(experiment, wanted, work, place, say, told.tell)
     say(f"rows: {path}")
+    if path.is_file() and (report := _report(work, experiment.size, say)):
+        say(f"report: {report}")
+        told.tell(path, report)
     for line in failures:
         say(f"failed: {line}")
     if told.outage:
         say(f"MLflow lacks some of it ({told.outage}); the same command tells it the rest")
     return 1 if failures or told.outage else 0
+
+
+def _report(work: Path, size: str, say: Callable[[str], None]) -> Path | None:
+    """The papers' claims against all tables of a size; None where one cannot be read."""
+    from analysis.reproduction_report import write_report  # it draws
+
+    try:
+        return write_report(read_rows(work, size), report_path(work, size))
+    except AnalysisError as error:
+        say(f"no report: {error}")
+        return None
 
 
 def _say(console: Console, line: str) -> None:

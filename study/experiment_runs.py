@@ -52,10 +52,15 @@ class ExperimentRuns:
         self._tags = {"recipe": recipe, "size": size}
         self._runs = Runs(client, self._name, artifacts)
 
-    def tell(self, path: Path) -> None:
-        """Brings MLflow up to a table; what it does not take is left for the next time."""
+    def tell(self, path: Path, report: Path | None = None) -> None:
+        """Brings MLflow up to a table; what it does not take is left for the next time.
+
+        Args:
+            path: The table.
+            report: A page to keep beside it.
+        """
         try:
-            self._tell(path)
+            self._tell(path, report)
         except Exception as error:  # MLflow's, SQLAlchemy's, requests': all mean that it is away
             if not self.outage:
                 self._say(f"MLflow was not told, the rows are in {path.name}: "
@@ -64,20 +69,24 @@ class ExperimentRuns:
         else:
             self.outage = ""
 
-    def _tell(self, path: Path) -> None:
+    def _tell(self, path: Path, report: Path | None) -> None:
         table = pq.read_table(path)
         settings = json.loads((table.schema.metadata or {}).get(b"settings", b"{}"))
         rows: dict[tuple[str, int], list[Row]] = {}
         for row in table.to_pylist():
             rows.setdefault((row["encoder"], row["seed"]), []).append(row)
         whole: Key = (KIND, self._name, "", "")
-        content = {"table": hashlib.sha256(path.read_bytes()).hexdigest()}
+        files = {"table": path} | ({"report": report} if report else {})
+        content = {
+            name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()
+        }
         if self._runs.says(whole, content):
             return
         parent = self._runs.open(whole, self._name, self._tags)
         for (encoder, seed), own in rows.items():
             self._tell_encoder(encoder, seed, own, settings.get(encoder, {}), parent)
-        self._runs.file(parent, path)
+        for file in files.values():
+            self._runs.file(parent, file)
         self._runs.tag(parent, content)
         self._runs.end(whole, "FINISHED")
 

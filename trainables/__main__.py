@@ -83,6 +83,7 @@ def _run(experiment: Experiment, options: argparse.Namespace) -> int:
     place = Place.here(processes, device)
     path, failures = run_experiment(experiment, wanted, work, place, _say)
     print(f"rows: {path}")
+    print(f"verdicts and report: python -m analysis claims {work} --size {experiment.size}")
     for line in failures:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if failures else 0

@@ -19,7 +19,9 @@ from analysis.load import load_study
 from analysis.quiz import make_quiz, score
 from analysis.quiz_page import write_quiz
 from analysis.rebuild import rebuild
-from tests.services import MlflowServer, missing
+from analysis.reproduction_report import write_report
+from analysis.rows import read_rows
+from tests.services import ROOT, MlflowServer, missing
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 WIDTHS = (1280, 390)
@@ -99,6 +101,23 @@ def test_the_report_is_whole_at_both_widths_and_asks_nobody(
             assert page.locator(target).count() == 1, target
             link.click()
             assert page.url.endswith(target)
+        assert problems == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_papers_report_is_whole_at_both_widths(
+    browser: Browser, tmp_path: Path, width: int
+) -> None:
+    path = write_report(read_rows(ROOT / "docs" / "reproduction", "small"), tmp_path / "r.html")
+    with opened(browser, width) as (page, problems):
+        page.goto(path.as_uri())
+        keep(page, f"papers-{width}")
+        assert page.evaluate("document.documentElement.scrollWidth") == width, "it must not scroll"
+        assert page.evaluate("[...document.images].every(i => i.naturalWidth > 0)")
+        for link in page.locator("nav a").all():
+            assert page.locator(str(link.get_attribute("href"))).count() == 1
+        page.get_by_text("As figures").first.click()
+        expect(page.locator("details[open] table")).to_be_visible()
         assert problems == []
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from analysis.__main__ import main
+from analysis.errors import AnalysisError
 from analysis.faces import faces_sentence, faces_warning, has_people, read_identity
 from analysis.health import (
     Health,
@@ -16,7 +17,7 @@ from analysis.health import (
     health_table,
     read_health,
 )
-from analysis.load import AnalysisError, load_study
+from analysis.load import load_study
 from analysis.report import write_report
 from analysis.tables import summary
 from tests.analysis.fake_ladder import add_health, add_identity

@@ -9,7 +9,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from analysis import load
-from analysis.load import AnalysisError, load_study
+from analysis.errors import AnalysisError
+from analysis.load import load_study
 
 
 def test_values_and_types_of_the_tables(full_study: Any) -> None:

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from analysis.__main__ import main
-from analysis.load import AnalysisError, load_study
+from analysis.errors import AnalysisError
+from analysis.load import load_study
 from analysis.pictures import encoder_strips
 from analysis.quiz import make_quiz, score
 

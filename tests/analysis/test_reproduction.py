@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.__main__ import main
-from analysis.load import AnalysisError
+from analysis.errors import AnalysisError
 from analysis.reproduction import blocks, fill
 from analysis.rows import read_rows
 

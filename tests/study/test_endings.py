@@ -12,7 +12,7 @@ from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 from rich.console import Console
 
-from analysis.load import AnalysisError
+from analysis.errors import AnalysisError
 from study import launch
 from study.folder import write_json
 from study.journal import Journal

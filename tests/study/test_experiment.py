@@ -28,8 +28,14 @@ def test_ray_s_rows_are_those_of_one_process(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert run(there) == 0
     assert "5/5" in capsys.readouterr().out
+    report = there / "reproduction" / "report-tiny.html"
+    assert "Pittaluga, section 4.2" in report.read_text(encoding="utf-8")
+    report.unlink()
     assert run(there) == 0
-    assert "5 of 5 were done before" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "5 of 5 were done before" in said
+    assert f"report: {report}" in said
+    assert report.is_file()
     tracked = read_tracked_rows(f"sqlite:///{there / 'mlflow.db'}", "tiny").table
     pd.testing.assert_frame_equal(tracked[table(there).columns], table(there))
     assert alone([NAME, "--results", str(here)]) == 0

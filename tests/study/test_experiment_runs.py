@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.load import AnalysisError
+from analysis.errors import AnalysisError
 from analysis.rows import read_rows
 from analysis.tracked_rows import read_tracked_rows
 from study.experiment_runs import ExperimentRuns
@@ -78,6 +78,20 @@ def test_more_rows_are_told_once_and_others_left_alone(told: Told, tmp_path: Pat
     assert len(runs) == 2
     assert before.items() <= runs.items()
     assert len(told.of_kind("experiment")) == 1
+
+
+def test_a_report_is_kept_beside_the_table(told: Told, tmp_path: Path) -> None:
+    told.tell(row("a"))
+    report = tmp_path / "report-tiny.html"
+    report.write_text("a page", encoding="utf-8")
+    told.runs.tell(told.path, report)
+    (run,) = told.of_kind("experiment")
+    names = sorted(kept.path for kept in told.client.list_artifacts(run.info.run_id))
+    assert names == [report.name, told.path.name]
+    assert run.info.status == "FINISHED"
+    ended = run.info.end_time
+    told.runs.tell(told.path, report)
+    assert told.of_kind("experiment")[0].info.end_time == ended, "it is known already"
 
 
 def test_an_outage_costs_nothing_but_what_mlflow_lacks(
