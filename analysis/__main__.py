@@ -184,7 +184,8 @@ def _claims(words: Sequence[str]) -> int:
     )  # fmt: skip
     parser.add_argument(
         "--into", type=Path, metavar="PAGE",
-        help="rebuild the tables of a Markdown page, such as docs/reproduction.md",
+        help="rebuild the tables of a Markdown page, such as docs/reproduction.md, and draw them "
+        "into FOLDER",
     )  # fmt: skip
     parser.add_argument(
         "--tracking-uri", metavar="URI",
@@ -207,7 +208,7 @@ def _claims(words: Sequence[str]) -> int:
         print(line)
     print(counted(results))
     if options.into is not None:
-        fill_file(options.into, rows)
+        fill_file(options.into, rows, options.folder)
         print(f"wrote {options.into}")
     if options.report is not None or options.into is None:
         report = options.report or report_path(options.folder, options.size)

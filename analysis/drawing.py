@@ -85,10 +85,17 @@ def add_grid(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def render(figure: Figure, form: str) -> bytes:
-    """The figure as a `png` or `svg` file, the same bytes every time."""
+def render(figure: Figure, form: str, of: str = "") -> bytes:
+    """The figure as a `png` or `svg` file, the same bytes every time.
+
+    Args:
+        figure: What to draw.
+        form: Which of the two.
+        of: What a `png` is to say of its origin, in its field `Source`.
+    """
     buffer = io.BytesIO()
-    metadata = {"Date": None} if form == "svg" else {"Software": None}
+    source = {"Source": of} if of else {}
+    metadata = {"Date": None} if form == "svg" else {"Software": None, **source}
     with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format=form, dpi=PIXELS_PER_INCH[form], metadata=metadata)
     return buffer.getvalue()

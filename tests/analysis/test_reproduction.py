@@ -7,10 +7,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from analysis.__main__ import main
 from analysis.errors import AnalysisError
-from analysis.reproduction import blocks, fill
+from analysis.paper_tables import paper_tables
+from analysis.reproduction import blocks, drawn_from, fill, picture_name
 from analysis.rows import read_rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,9 +48,13 @@ def attacks(
 
 def test_the_page_is_what_the_kept_rows_say() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert fill(page, blocks(read_rows(ROWS, "small"))) == page, (
-        "python -m analysis claims docs/reproduction --into docs/reproduction.md"
-    )
+    rows = read_rows(ROWS, "small")
+    again = "python -m analysis claims docs/reproduction --into docs/reproduction.md"
+    assert fill(page, blocks(rows, "reproduction")) == page, again
+    for table in paper_tables():
+        if len(rows.of(table.recipe)):
+            with Image.open(ROWS / picture_name(rows, table)) as picture:
+                assert picture.info["Source"] == drawn_from(rows, table), again
 
 
 def test_kept_rows_hold_numbers_and_no_place_of_a_machine() -> None:

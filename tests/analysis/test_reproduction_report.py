@@ -121,10 +121,16 @@ def test_claims_leave_a_report_beside_the_rows(
 
 def test_a_page_of_the_docs_is_rebuilt_without_a_report(tmp_path: Path) -> None:
     keep(tmp_path, attacks("defended", "mirror", [0.1]))
-    page = tmp_path / "page.md"
-    page.write_text("<!-- begin runs -->\n<!-- end runs -->\n", encoding="utf-8")
+    page = tmp_path / "docs" / "page.md"
+    page.parent.mkdir()
+    places = ("runs", "deepobfuscator-table3", "xiao-table1")
+    text = "".join(f"<!-- begin {name} -->\n<!-- end {name} -->\n" for name in places)
+    page.write_text(text, encoding="utf-8")
     assert main(["claims", str(tmp_path), "--into", str(page)]) == 0
-    assert "deepobfuscator-table3" in page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert "| `deepobfuscator-table3` |" in text
+    assert "figures and ours](../deepobfuscator-table3-small.png)" in text
+    assert [path.name for path in tmp_path.glob("*.png")] == ["deepobfuscator-table3-small.png"]
     assert not (tmp_path / "report-small.html").exists()
 
 
