@@ -35,11 +35,13 @@ class Paper:
     Attributes:
         name: As the project calls it.
         prefix: What the names of its recipes begin with.
-        differences: What is compared.
+        attackers_images: How many images its attackers learn from.
+        differences: What else is compared.
     """
 
     name: str
     prefix: str
+    attackers_images: str
     differences: tuple[Difference, ...]
 
 
@@ -74,6 +76,14 @@ def _images(settings: Settings) -> str:
     )
 
 
+def _split(settings: Settings) -> str:
+    names = ("private", "public", "selection", "test")
+    fractions = settings["data"].get("fractions")
+    if not fractions:
+        return ""
+    return ", ".join(f"{n} {100 * part:g}%" for n, part in zip(names, fractions, strict=True))
+
+
 def _precision(settings: Settings) -> str:
     return str(settings["precision"])
 
@@ -89,8 +99,10 @@ PAPERS = (
     Paper(
         "Xiao",
         "xiao-",
+        "40,000; rows 5 to 8 of Table 1: 10,000 more",
         (
             Difference("images", "CelebA: 160,000 private, 40,000 public", _images),
+            Difference("split", "160,000 and 40,000; tests on the rest", _split),
             Difference("image size", "not given", _of("data", "image_size")),
             Difference("network", "resnet50", _network),
             Difference("g", "VGG-16, conv1 to conv5, ImageNet", _of("model", "perceptual")),
@@ -104,8 +116,10 @@ PAPERS = (
     Paper(
         "Pittaluga",
         "pittaluga-",
+        "not given",
         (
             Difference("images", "Places-365, ten categories", _images),
+            Difference("split", "training, validation, test; sizes not given", _split),
             Difference("image size", "224 × 224", _of("data", "image_size")),
             Difference("network", "a code of 28 × 28 × 3", _network),
             Difference("α", "0.0625; 0 in section 4.2", _of("protector", "alpha")),
@@ -126,8 +140,10 @@ PAPERS = (
     Paper(
         "DeepObfuscator",
         "deepobfuscator-",
+        "not given",
         (
             Difference("images", "CelebA: 160,000 and 40,000", _images),
+            Difference("split", "160,000 to train, 40,000 to test", _split),
             Difference("image size", "216 × 176", _of("data", "image_size")),
             Difference("network", "vgg16, two blocks, 4,096 in the head", _network),
             Difference("weights", "λ1 = λ2 = 1", _of("protector", "lambda1", "lambda2")),
@@ -159,11 +175,20 @@ def settings_by_paper(rows: ExperimentRows) -> dict[str, list[tuple[str, str, st
             for settings in own.values()
         ]
         if encoders:
-            found[paper.name] = [
+            lines = [
                 (row.what, row.paper, "; ".join(_distinct(map(row.ours, encoders))))
                 for row in paper.differences
             ]
+            images = ("images that attackers learn from", paper.attackers_images)
+            found[paper.name] = [*lines, (*images, _learned_from(rows, paper))]
     return found
+
+
+def _learned_from(rows: ExperimentRows, paper: Paper) -> str:
+    own = rows.table[rows.table["recipe"].str.startswith(paper.prefix)]
+    if "num_train" not in own:
+        return ""
+    return "; ".join(f"{number:,.0f}" for number in sorted(own["num_train"].dropna().unique()))
 
 
 def _distinct(values: Iterable[str]) -> list[str]:

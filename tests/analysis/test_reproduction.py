@@ -93,17 +93,21 @@ def test_what_was_run_is_told(tmp_path: Path) -> None:
 def test_settings_stand_beside_the_paper_s(tmp_path: Path) -> None:
     def settings(alpha: float) -> dict[str, object]:
         return {
-            "data": {"source": "folder", "image_size": [48, 48]}, "precision": "bf16",
+            "data": {"source": "folder", "image_size": [48, 48],
+                     "fractions": [0.64, 0.16, 0.08, 0.12]}, "precision": "bf16",
             "model": {"backbone": "scene", "width": 0.25}, "attack": {"lr": 0.001},
             "protector": {"rounds": 1500, "alpha": alpha},
         }  # fmt: skip
 
     own = {"a": settings(0.25), "b": settings(0.0), "c": settings(0.25)}
-    keep(tmp_path, attacks("a", "private", [0.1]), "pittaluga-table1", own)
+    rows = attacks("a", "private", [0.1], num_train=1600) + attacks("a", "b", [0.1], num_train=80)
+    keep(tmp_path, [{**row, "recipe": "pittaluga-table1"} for row in rows], "pittaluga-table1", own)
     found = blocks(read_rows(tmp_path, "small"))["settings"]
     assert "| Pittaluga | α | 0.0625; 0 in section 4.2 | 0.25; 0 |" in found
     assert "| Pittaluga | image size | 224 × 224 | 48 × 48 |" in found
     assert "| Pittaluga | network | a code of 28 × 28 × 3 | scene, 0.25 of its channels |" in found
+    assert "| private 64%, public 16%, selection 8%, test 12% |" in found
+    assert "| images that attackers learn from | not given | 80; 1,600 |" in found
     assert "Xiao" not in found
 
 
