@@ -101,8 +101,8 @@ PAPERS = (
         "xiao-",
         "40,000; rows 5 to 8 of Table 1: 10,000 more",
         (
-            Difference("images", "CelebA: 160,000 private, 40,000 public", _images),
-            Difference("split", "160,000 and 40,000; tests on the rest", _split),
+            Difference("images", "CelebA", _images),
+            Difference("split", "private 160,000, public 40,000, test the rest", _split),
             Difference("image size", "not given", _of("data", "image_size")),
             Difference("network", "resnet50", _network),
             Difference("g", "VGG-16, conv1 to conv5, ImageNet", _of("model", "perceptual")),
@@ -142,7 +142,7 @@ PAPERS = (
         "deepobfuscator-",
         "not given",
         (
-            Difference("images", "CelebA: 160,000 and 40,000", _images),
+            Difference("images", "CelebA", _images),
             Difference("split", "160,000 to train, 40,000 to test", _split),
             Difference("image size", "216 × 176", _of("data", "image_size")),
             Difference("network", "vgg16, two blocks, 4,096 in the head", _network),

@@ -33,11 +33,12 @@ def blocks(rows: ExperimentRows, pictures: str = "") -> dict[str, str]:
         pictures: Folder of the tables' pictures as links name it; none are shown without it.
     """
     results = judged(rows)
+    runs = runs_grid(rows)
     settings = [(paper, *row) for paper, own in settings_by_paper(rows).items() for row in own]
     found = {
         "verdicts": _verdicts(results),
         "checks": checks_grid(results).markdown(),
-        "runs": runs_grid(rows).markdown(),
+        "runs": Grid(runs.heads, [(f"`{name}`", *rest) for name, *rest in runs.rows]).markdown(),
         "settings": Grid(("", *SETTINGS_HEADS), settings).markdown(),
     }
     made = set(rows.table["recipe"])

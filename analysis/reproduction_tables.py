@@ -95,7 +95,7 @@ def runs_grid(rows: ExperimentRows) -> Grid:
         machines = "; ".join(_distinct(own, "made/machine"))
         commits = ", ".join(commit[:7] for commit in _distinct(own, "made/code"))
         lines.append([
-            f"`{recipe}`", f"{own['encoder'].nunique()} × {len(seeds)}", str(len(attacks)),
+            recipe, f"{own['encoder'].nunique()} × {len(seeds)}", str(len(attacks)),
             f"{hours:.1f}", str(int(attacks["saturated"].eq(False).sum())), machines, commits,
         ])  # fmt: skip
     return Grid(

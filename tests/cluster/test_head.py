@@ -9,7 +9,8 @@ import pytest
 
 from study.folder import StudyFolder
 from tests.books import check_books
-from tests.services import ROOT, RayCluster
+from tests.ray_cluster import RayCluster
+from tests.services import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
 RECONNECT_SECONDS = 4

@@ -13,7 +13,8 @@ import pytest
 from study.folder import StudyFolder
 from study.mirror import Mirror, working_copy
 from tests.books import check_books
-from tests.services import ROOT, MlflowServer, PostgreSQL, RayCluster, S3Server, Server, wait_for
+from tests.ray_cluster import RayCluster
+from tests.services import ROOT, MlflowServer, PostgreSQL, S3Server, Server, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 ADDRESS = "s3://studies/nightly"

@@ -15,7 +15,8 @@ import pytest
 from study.folder import StudyFolder
 from study.spool import Spool
 from tests.books import check_books
-from tests.services import BIN, ROOT, MlflowServer, PostgreSQL, RayCluster, wait_for
+from tests.ray_cluster import RayCluster
+from tests.services import BIN, ROOT, MlflowServer, PostgreSQL, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 SMALL = (
