@@ -17,11 +17,11 @@ from analysis.contrasts import (
     Cell,
     SeedMean,
     Values,
-    interval,
+    interval_of,
     kendall,
     paired,
     read_cell,
-    seeds_to_tell,
+    seeds_to_tell_of,
 )
 from analysis.rows import ExperimentRows
 
@@ -107,16 +107,28 @@ class ClaimResult:
 
     @property
     def takes(self) -> int | None:
-        """Seeds that would tell, if means and spreads stayed; None if seeds would not.
+        """Seeds that would tell, if means and spreads stayed; None if seeds would not."""
+        return self._teller.takes if self._teller else None
 
-        One check that goes against the claim is enough; for it all must speak.
+    @property
+    def would_tell(self) -> str:
+        """The same in words, and which way it would go; empty if seeds would not tell."""
+        return self._teller.why if self._teller else ""
+
+    @property
+    def _teller(self) -> CheckResult | None:
+        """The check that seeds would decide the claim by.
+
+        One that goes against the claim is enough; for it all must speak.
         """
         open_still = [check for check in self.checks if check.verdict == "undecided"]
-        known = [check.takes for check in open_still if check.takes]
-        against = [c.takes for c in open_still if c.takes and not c.leans_to_claim]
+        known = [check for check in open_still if check.takes]
+        against = [check for check in known if not check.leans_to_claim]
         if against:
-            return min(against)
-        return max(known) if known and len(known) == len(open_still) else None
+            return min(against, key=lambda check: check.takes or 0)
+        if len(known) < len(open_still):
+            return None
+        return max(known, key=lambda check: check.takes or 0, default=None)
 
 
 def judge(rows: ExperimentRows, claim: Claim) -> ClaimResult:
@@ -134,7 +146,7 @@ def judge(rows: ExperimentRows, claim: Claim) -> ClaimResult:
 def check_result(rows: ExperimentRows, check: Check) -> CheckResult:
     """Holds one check against the rows."""
     cells = [read_cell(rows, cell) for cell in check.cells]
-    found = interval(list(paired(cells, check.statistic).values()))
+    found = interval_of(check.cells, list(paired(cells, check.statistic).values()))
     if found.count < MIN_SEEDS:
         return CheckResult(check, found, "undecided", f"{found.count} of {MIN_SEEDS} seeds")
     side = _side(found, check)
@@ -143,9 +155,16 @@ def check_result(rows: ExperimentRows, check: Check) -> CheckResult:
         return CheckResult(check, found, "undecided", why)
     if side != "undecided":
         return CheckResult(check, found, side, "")
-    takes = seeds_to_tell(found, check.bound)
-    told = f"about {takes} seeds would tell" if takes else f"not with {MOST_SEEDS} seeds either"
-    return CheckResult(check, found, side, told, takes)
+    takes = seeds_to_tell_of(check.cells, found, check.bound)
+    return CheckResult(check, found, side, seeds_in_words(takes, found, check), takes)
+
+
+def seeds_in_words(takes: int | None, found: SeedMean, check: Check) -> str:
+    """How many seeds would tell a check, and which way if the mean stayed where it is."""
+    if takes is None:
+        return f"not with {MOST_SEEDS} seeds either"
+    way = "for" if _leans_to_claim(found, check) else "against"
+    return f"about {takes} seeds would tell, {way} it"
 
 
 def _leans_to_claim(found: SeedMean, check: Check) -> bool:

@@ -2,7 +2,8 @@
 
 Seeds are paired: the n-th training of one encoder and of another start from the same seed and the
 same split, so that their difference is taken first and averaged afterwards. The interval is
-Student's, 95%, over the seeds' differences: with three seeds it is wide, as it should be.
+Student's, 95%, over the seeds' differences: with three seeds it is wide, as it should be. Of what
+is yes or no of a seed it is Clopper and Pearson's: three alike have no spread, and are no proof.
 """
 
 import functools
@@ -22,6 +23,8 @@ MOST_SEEDS = 50
 """More than these nobody is asked for: the figure lies where the bound does."""
 FACE, SCORE, MCC = "face_similarity", "test", "utility/mean_mcc"
 """Columns: of the face that a decoder rebuilt, an attacker's own score, the service's utility."""
+YES_OR_NO = frozenset({"collapsed"})
+"""Columns that are 1 or 0 of a seed."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,37 @@ def interval(values: Sequence[float]) -> SeedMean:
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
     half = float(stats.t.ppf((1 + LEVEL) / 2, count - 1)) * spread / math.sqrt(count)
     return SeedMean(mean, mean - half, mean + half, count)
+
+
+def share_interval(values: Sequence[float]) -> SeedMean:
+    """Clopper and Pearson's interval of a share, exact: of three alike of three it is 0.29 to 1.
+
+    Args:
+        values: 1 or 0 of each seed.
+    """
+    count = len(values)
+    if count == 0:
+        return SeedMean(math.nan, math.nan, math.nan, 0)
+    found = stats.binomtest(round(sum(values)), count).proportion_ci(LEVEL, method="exact")
+    return SeedMean(math.fsum(values) / count, float(found.low), float(found.high), count)
+
+
+def interval_of(cells: Sequence[Cell], values: Sequence[float]) -> SeedMean:
+    """The mean and interval that figures made of these cells ask for."""
+    yes_or_no = all(cell.metric in YES_OR_NO for cell in cells)
+    return share_interval(values) if yes_or_no else interval(values)
+
+
+def seeds_to_tell_of(cells: Sequence[Cell], found: SeedMean, bound: float) -> int | None:
+    """As `seeds_to_tell`, by the interval that figures made of these cells ask for."""
+    if not all(cell.metric in YES_OR_NO for cell in cells):
+        return seeds_to_tell(found, bound)
+    for count in range(found.count, MOST_SEEDS + 1):
+        yes = round(found.mean * count)
+        share = share_interval([1.0] * yes + [0.0] * (count - yes))
+        if share.low > bound or share.high < bound:
+            return count
+    return None
 
 
 def seeds_to_tell(found: SeedMean, bound: float) -> int | None:

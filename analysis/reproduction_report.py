@@ -132,7 +132,8 @@ def nearness(result: CheckResult) -> float | None:
         `REACH` either way; None with fewer than two seeds.
     """
     found, check = result.found, result.check
-    half = found.high - found.mean
+    # An exact interval of a share is longer on one side: the bound's is the one that counts.
+    half = found.mean - found.low if found.mean > check.bound else found.high - found.mean
     if not math.isfinite(half):
         return None
     away = (found.mean - check.bound) * (1 if check.above else -1)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.checks import CheckResult, ClaimResult
-from analysis.contrasts import SeedMean, interval, read_cell
+from analysis.contrasts import SeedMean, interval_of, read_cell
 from analysis.grids import Grid
 from analysis.paper_tables import Entry, PaperTable
 from analysis.rows import ExperimentRows
@@ -28,8 +28,8 @@ def why(result: ClaimResult) -> str:
         words = "1"
     if result.verdict != "undecided":
         return words
-    if result.takes:
-        return f"{words}; about {result.takes} seeds would tell"
+    if result.would_tell:
+        return f"{words}; {result.would_tell}"
     # Each check's own words stand in the table of checks.
     open_checks = [check for check in result.checks if check.verdict == "undecided"]
     reasons = dict.fromkeys(check.why for check in open_checks if check.why and not check.takes)
@@ -68,7 +68,7 @@ def paper_grid(rows: ExperimentRows, table: PaperTable) -> Grid:
 
 def _entry(rows: ExperimentRows, entry: Entry) -> tuple[str, str]:
     values = read_cell(rows, entry.cell)
-    found = interval(list(values.by_seed.values()))
+    found = interval_of([entry.cell], list(values.by_seed.values()))
     bound = "≥ " if values.bounds else ""
     paper = "" if entry.paper is None else f"{entry.paper:.4g}"
     return paper, (bound + figure(found)) if found.count else ""

@@ -8,6 +8,7 @@ import pytest
 
 from analysis.checks import (
     Check,
+    CheckResult,
     Claim,
     check_result,
     falls,
@@ -21,7 +22,15 @@ from analysis.checks import (
     single,
 )
 from analysis.claims import claims
-from analysis.contrasts import Cell, interval, kendall, paired, read_cell, seeds_to_tell
+from analysis.contrasts import (
+    Cell,
+    interval,
+    kendall,
+    paired,
+    read_cell,
+    seeds_to_tell,
+    share_interval,
+)
 from analysis.paper_tables import paper_tables
 from analysis.rows import ExperimentRows
 
@@ -70,7 +79,7 @@ def test_what_is_undecided_says_what_it_would_take() -> None:
     # The differences are -0.2, -0.1, 0: mean -0.1, deviation 0.1, and so one of 1 deviation.
     open_still = check_result(rows({"a": [0.3, 0.4, 0.5], "b": [0.5] * 3}), lower("", LOW, HIGH))
     assert (open_still.verdict, open_still.takes) == ("undecided", 7)
-    assert open_still.why == "about 7 seeds would tell"
+    assert open_still.why == "about 7 seeds would tell, for it"
     near = check_result(rows({"a": [0.3, 0.71, 0.5], "b": [0.5] * 3}), lower("", LOW, HIGH))
     assert (near.takes, near.why) == (None, "not with 50 seeds either")
     assert check_result(rows({"a": [0.1] * 3, "b": [0.5] * 3}), lower("", LOW, HIGH)).takes is None
@@ -80,7 +89,33 @@ def test_what_is_undecided_says_what_it_would_take() -> None:
     assert (found.takes, found.why) == (None, "a lower bound: an attacker of a had not saturated")
     # Where they lean the other way, it is no hindrance: only more can come to light.
     bound = rows({"a": [0.7, 0.6, 0.5], "b": [0.5] * 3}, saturated=False)
-    assert check_result(bound, lower("", LOW, HIGH)).why == "about 7 seeds would tell"
+    assert check_result(bound, lower("", LOW, HIGH)).why == "about 7 seeds would tell, against it"
+
+
+def test_what_is_yes_or_no_of_a_seed_has_an_exact_interval_by_hand() -> None:
+    # Of n alike, no more than p with p^n = 0.025: 0.2924 of 3, 0.4782 of 5, 0.5407 of 6.
+    three, six = share_interval([1.0] * 3), share_interval([0.0] * 6)
+    assert (three.mean, three.low, three.high) == (1.0, pytest.approx(0.2924, abs=1e-4), 1.0)
+    assert (six.mean, six.low, six.high) == (0.0, 0.0, pytest.approx(1 - 0.5407, abs=1e-4))
+    # One of two: 1 - (1 - p)^2 = 0.025, and as much from the other end.
+    half = share_interval([1.0, 0.0])
+    assert half.low == pytest.approx(0.0126, abs=1e-4)
+    assert half.high == pytest.approx(0.9874, abs=1e-4)
+
+
+def test_three_that_collapse_alike_decide_nothing_and_six_do() -> None:
+    collapsed = Cell("t", "a", "collapsed")
+
+    def found(count: int, above: bool) -> CheckResult:
+        table = rows({"a": [0.0] * count})
+        table.table["collapsed"] = 1.0
+        return check_result(table, single("", collapsed, 0.5, above))
+
+    assert (found(3, True).verdict, found(3, True).takes) == ("undecided", 6)
+    assert found(3, True).why == "about 6 seeds would tell, for it"
+    assert found(3, False).why == "about 6 seeds would tell, against it"
+    assert found(6, True).verdict == "reproduced"
+    assert found(6, False).verdict == "not reproduced"
 
 
 def test_one_check_against_a_claim_is_enough_and_for_it_all_must_speak() -> None:
@@ -93,9 +128,15 @@ def test_one_check_against_a_claim_is_enough_and_for_it_all_must_speak() -> None
     def takes(*checks: Check) -> int | None:
         return judge(table, Claim("T1", "", "", checks)).takes
 
+    def told(*checks: Check) -> str:
+        return judge(table, Claim("T1", "", "", checks)).would_tell
+
     slow, fast = lower("", LOW, HIGH), lower("", LOW, c)
     assert (takes(slow), takes(fast), takes(slow, fast)) == (7, 4, 7)
     assert takes(slow, lower("", c, LOW)) == 4
+    assert told(slow, fast) == "about 7 seeds would tell, for it"
+    assert told(slow, lower("", c, LOW)) == "about 4 seeds would tell, against it"
+    assert told(slow, lower("", d, HIGH)) == ""
     assert takes(slow, lower("", d, HIGH)) is None
     assert takes(lower("", d, HIGH)) is None
 
