@@ -42,7 +42,8 @@ class Check:
         low: Places of the cells that are claimed to be low: a lower bound there speaks for nothing.
         high: Places of those that are claimed to be high: one there speaks against nothing.
         useful: Places of the cells that must be of encoders that work for the claim to stand: one
-            that collapsed, or diverged, leaks little because it says nothing.
+            that collapsed, or diverged, leaks little because it says nothing. Against the claim
+            those of `high` must that an attacker's figure is of.
     """
 
     what: str
@@ -186,7 +187,11 @@ def _caveat(cells: Sequence[Values], check: Check, for_the_claim: bool) -> str:
     ]
     if bounds:
         return f"a lower bound: an attacker of {_named(check, bounds)} had not saturated"
-    broken = [place for place in check.useful if for_the_claim and cells[place].broken]
+    # Against a claim as for it, nothing is shown by what an attacker cannot get of an encoder that
+    # says nothing. (Its own figures, such as its utility, are what they are.)
+    attacked = [place for place in check.high if check.cells[place].role]
+    asked = check.useful if for_the_claim else attacked
+    broken = [place for place in asked if cells[place].broken]
     return f"{_named(check, broken)} collapsed or diverged" if broken else ""
 
 
@@ -194,11 +199,11 @@ def _named(check: Check, places: Sequence[int]) -> str:
     return ", ".join(sorted({check.cells[place].encoder for place in places}))
 
 
-def lower(what: str, low: Cell, high: Cell, by: float = 0.0, useful: bool = True) -> Check:
+def lower(what: str, low: Cell, high: Cell, by: float = 0.0) -> Check:
     """Claims that one figure is lower than another, by more than `by`."""
     return Check(
         what, (low, high), lambda v: v[0] - v[1], -by, above=False, low=(0,), high=(1,),
-        useful=(0,) if useful else (),
+        useful=(0,),
     )  # fmt: skip
 
 
@@ -224,6 +229,19 @@ def keeps_less(what: str, low: Cell, high: Cell, chance: float, part: float) -> 
         return (values[0] - chance) / room if room > 0 else math.nan
 
     return Check(what, (low, high), left, part, above=False, low=(0,), high=(1,), useful=(0,))
+
+
+def keeps_less_than(what: str, low: Cell, high: Cell, floor: Cell, part: float) -> Check:
+    """Claims that of what one figure is above a floor another has less than a part.
+
+    That the encoder of the low one says nothing may be the very claim: it may have collapsed.
+    """
+
+    def left(values: Sequence[float]) -> float:
+        room = values[1] - values[2]
+        return (values[0] - values[2]) / room if room > 0 else math.nan
+
+    return Check(what, (low, high, floor), left, part, above=False, low=(0,), high=(1,))
 
 
 def keeps_more(what: str, cell: Cell, of: Cell, chance: float, part: float) -> Check:

@@ -1,6 +1,6 @@
 """Xiao's claims (X1 to X8), each as checks over the rows of their experiments."""
 
-from analysis.checks import Check, Claim, falls, lower, not_lower
+from analysis.checks import Check, Claim, falls, keeps_less_than, lower, not_lower
 from analysis.contrasts import FACE, MCC, SCORE, Cell
 
 LAMBDA2 = ("0", "1", "2", "3", "4", "5", "10")
@@ -88,7 +88,7 @@ def xiao_claims() -> list[Claim]:
         Claim(
             "X5",
             "An encoder for one attribute leaks less than one for all",
-            "Table 1, rows 1 and 9: .551 → .460; 2 and 10: .515 → .424; features .835 → .494, "
+            "Table 1, rows 3 and 9: .585 → .460; 4 and 10: .513 → .424; features .835 → .494, "
             ".574 → .489",
             tuple(
                 lower(
@@ -97,7 +97,7 @@ def xiao_claims() -> list[Claim]:
                 )
                 for name in both
                 for what, metric, role in (
-                    ("face similarity", FACE, "weak"), ("feature similarity", SCORE, "feature"),
+                    ("face similarity", FACE, "strong"), ("feature similarity", SCORE, "feature"),
                 )
             ),
         ),
@@ -113,10 +113,11 @@ def xiao_claims() -> list[Claim]:
                 over("feature similarity", SCORE, "feature"),
                 over("SSIM", "ssim", "weak"),
                 over("PSNR", "psnr", "weak"),
-                lower(
-                    "face similarity, λ2 = 10 less a constant code's, below 0.05",
-                    two("10", FACE, "weak"), Cell("xiao-table2", "constant", FACE, "weak"), -0.05,
-                    useful=False,  # that it says nothing is the claim
+                keeps_less_than(
+                    "of the face similarity above a constant code's at λ2 = 0, what is left at 10, "
+                    "below a quarter",
+                    two("10", FACE, "weak"), two("0", FACE, "weak"),
+                    Cell("xiao-table2", "constant", FACE, "weak"), 0.25,
                 ),
             ),
         ),
@@ -138,9 +139,9 @@ def xiao_claims() -> list[Claim]:
         ),
         Claim(
             "X8",
-            "With the defence face similarity and the LDA score are lower at every depth",
-            "Table 3: face .36, .48, .49, .52, .50, .51; LDA .28, .39, .34, .35, .42, .67 against "
-            "1.96, 1.77, .78, .54, .52, .39",
+            "With the defence face similarity is lower at every depth, the LDA score at all but fc",
+            "Table 3: face .36, .48, .49, .52, .50, .51 against .98, .95, .74, .64, .55, .54; LDA "
+            ".28, .39, .34, .35, .42 against 1.96, 1.77, .78, .54, .52",
             tuple(
                 lower(
                     f"{what} at {cut}, defended less undefended",
@@ -150,6 +151,9 @@ def xiao_claims() -> list[Claim]:
                 for what, metric, role in (
                     ("face similarity", FACE, "weak"), ("LDA score", "codes/lda_score", ""),
                 )
+                # The paper's own LDA score at fc is higher with the defence, once it is computed as
+                # at the other cuts; its text says "generally".
+                if (what, cut) != ("LDA score", "fc")
             ),
         ),
     ]  # fmt: skip

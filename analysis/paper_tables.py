@@ -82,9 +82,9 @@ def _xiao_table1() -> PaperTable:
          (.651, .579, .834, .263, 14.432)),
         ("8 λ1 > 0, more data for both", "defended-more", "weak", "feature",
          (.630, .550, .591, .231, 13.334)),
-        ("9 λ1 = 0, Smiling only", "undefended-smiling", "weak", "feature",
+        ("9 λ1 = 0, Smiling only, strong", "undefended-smiling", "strong", "feature",
          (.851, .460, .494, .204, 13.214)),
-        ("10 λ1 > 0, Smiling only", "defended-smiling", "weak", "feature",
+        ("10 λ1 > 0, Smiling only, strong", "defended-smiling", "strong", "feature",
          (.862, .424, .489, .189, 12.958)),
     )  # fmt: skip
     rows = tuple(
@@ -158,18 +158,21 @@ def _pittaluga_table1() -> PaperTable:
 def _pittaluga_table2() -> PaperTable:
     tasks = ("first", "second", "third", "fourth", "fifth", "sixth")
     papers: tuple[tuple[str, str, Figures], ...] = (
-        ("images", "identity", (0.983, 0.967, 0.982, 0.969, 0.942, 0.995)),
-        ("blur", "blur", (0.914, 0.869, 0.951, 0.881, 0.782, 0.966)),
-        ("- first", "inhibit-first", (0.754, 0.761, 0.896, 0.781, 0.678, 0.919)),
-        ("- second", "inhibit-second", (0.796, 0.750, 0.891, 0.832, 0.694, 0.915)),
-        ("- first + second", "promote-one", (0.653, 0.916, 0.836, 0.751, 0.612, 0.821)),
-        ("- first + second, third", "promote-two", (None,) * 6),
+        ("images", "identity", (.983, .967, .969, .982, .942, .995)),
+        ("blur", "blur", (.914, .869, .881, .951, .782, .966)),
+        ("- first", "inhibit-first", (.754, .761, .781, .896, .678, .919)),
+        ("- second", "inhibit-second", (.796, .750, .832, .891, .694, .915)),
+        ("- fourth", "inhibit-fourth", (.639, .667, .712, .811, .613, .824)),
+        ("- fifth", "inhibit-fifth", (.796, .806, .848, .905, .701, .922)),
+        ("+ first - second", "promote-first", (.956, .736, .774, .873, .621, .877)),
+        ("- first + second", "promote-one", (.653, .916, .751, .836, .612, .821)),
+        ("- first + second, third", "promote-two", (.717, .930, .912, .897, .723, .921)),
         (
-            "- first + second, third, fourth",
-            "promote-three",
-            (0.807, 0.939, 0.967, 0.890, 0.741, 0.918),
+            "- first + second, third, fourth", "promote-three",
+            (.807, .939, .890, .967, .741, .918),
         ),
-    )
+        ("- first + fifth", "promote-fifth", (.801, .802, .840, .932, .867, .938)),
+    )  # fmt: skip
     rows = tuple(
         (
             label,

@@ -90,18 +90,19 @@ def runs_grid(rows: ExperimentRows) -> Grid:
         own = rows.of(recipe)
         encoders, attacks = own[own["role"] == ""], own[own["role"] != ""]
         attacks = attacks[attacks["steps"] > 0]
+        trainings = len(own[["encoder", "seed"]].drop_duplicates())
         hours = (encoders["seconds"].sum() + attacks["seconds"].sum()) / 3600
-        seeds = sorted(set(own["seed"]))
         machines = "; ".join(_distinct(own, "made/machine"))
         commits = ", ".join(commit[:7] for commit in _distinct(own, "made/code"))
         lines.append([
-            recipe, f"{own['encoder'].nunique()} × {len(seeds)}", str(len(attacks)),
+            recipe, str(own["encoder"].nunique()), str(trainings), str(len(attacks)),
             f"{hours:.1f}", str(int(attacks["saturated"].eq(False).sum())), machines, commits,
         ])  # fmt: skip
     return Grid(
-        ("table", "encoders × seeds", "attacks", "computing (h)", "unsaturated", "machine", "code"),
+        ("table", "encoders", "trainings", "attacks", "computing (h)", "unsaturated", "machine",
+         "code"),
         lines,
-    )
+    )  # fmt: skip
 
 
 def _distinct(table: pd.DataFrame, column: str) -> list[str]:

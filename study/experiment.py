@@ -35,7 +35,7 @@ def run_on_ray(
         dry_run: Whether to say what there is to do, and do nothing.
 
     Returns:
-        The exit code: 0, or 1 where something failed for good.
+        The exit code: 0, or 1 where something failed for good, or it was stopped.
 
     Raises:
         ConfigError: If something cannot be meant; nothing was started.
@@ -60,7 +60,13 @@ def run_on_ray(
     planned = plan(experiment, wanted, work)
     for line in [*experiment.left_out, *(planned if dry_run else ())]:
         _say(console, line)
-    return 0 if dry_run else _run(experiment, wanted, work, tracking, resources, console)
+    if dry_run:
+        return 0
+    try:
+        return _run(experiment, wanted, work, tracking, resources, console)
+    except KeyboardInterrupt:
+        _say(console, "stopped; the same command goes on from here")
+        return 1
 
 
 def _run(

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from study.launch import Options, run_study
     from study.loading import list_recipes, load_config
     from study.places import find_places
-    from trainables.experiments.config import list_experiments
+    from trainables.experiments.recipe import list_experiments
 
     if options.list:
         recipes = {**list_recipes(), **list_experiments()}
@@ -66,6 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         recipe, overrides = _split_words(options.words)
         if recipe in list_experiments():
+            if options.time_budget is not None or options.confirm:
+                raise ConfigError(
+                    f"--time-budget and --confirm are for studies; {recipe} is a paper's "
+                    "experiment: it can be stopped at any time, and the same command goes on"
+                )
             return run_on_ray(
                 recipe, options.size, overrides, options.results, console, options.dry_run
             )

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainables.errors import ConfigError
-from trainables.experiments.config import SIZES, Experiment, list_experiments, load_experiment
+from trainables.experiments.config import Experiment, load_experiment
+from trainables.experiments.recipe import SIZES, list_experiments
 from trainables.reading import split_words
 
 

@@ -14,6 +14,7 @@ from analysis.checks import (
     falls,
     judge,
     keeps_less,
+    keeps_less_than,
     keeps_more,
     lower,
     mean_lower,
@@ -227,9 +228,15 @@ def test_more_steps_on_an_encoder_that_says_nothing_are_no_defence() -> None:
 
 
 def test_a_claim_that_an_encoder_says_nothing_may_stand_on_a_collapsed_one() -> None:
-    table = rows({"a": [0.01] * 3, "b": [0.0] * 3}, status="collapsed")
-    check = lower("", LOW, HIGH, -0.05, useful=False)
-    assert check_result(table, check).verdict == "reproduced"
+    # (0.2 - 0.1) / (0.9 - 0.1) = an eighth.
+    table = rows({"a": [0.2] * 3, "b": [0.9] * 3, "c": [0.1] * 3}, status="collapsed")
+    floor = Cell("t", "c", "test", "weak")
+    found = check_result(table, keeps_less_than("", LOW, HIGH, floor, 0.25))
+    assert (found.found.mean, found.verdict) == (pytest.approx(0.125), "reproduced")
+    assert check_result(table, keeps_less_than("", LOW, HIGH, floor, 0.1)).verdict != "reproduced"
+    # Where nothing is above the floor, there is nothing to keep or to lose.
+    none = check_result(table, keeps_less_than("", floor, floor, LOW, 0.25))
+    assert (none.verdict, none.why) == ("undecided", "0 of 3 seeds")
 
 
 def test_a_collapsed_encoder_is_not_private() -> None:
@@ -237,6 +244,42 @@ def test_a_collapsed_encoder_is_not_private() -> None:
     found = check_result(table, lower("", LOW, HIGH))
     assert found.verdict == "undecided"
     assert "collapsed" in found.why
+
+
+def test_nor_does_it_speak_against_a_claim() -> None:
+    # b is claimed to leak more than a, and a, which collapsed, to leak at all.
+    table = rows({"a": [0.5] * 3, "b": [0.9] * 3}, status="collapsed")
+    against = (
+        lower("", HIGH, LOW),
+        keeps_more("", LOW, HIGH, 0.5, 0.5),
+        mean_lower("", [HIGH], [LOW]),
+    )
+    for check in against:
+        found = check_result(table, check)
+        assert (found.verdict, found.why) == ("undecided", "a collapsed or diverged")
+        working = rows({"a": [0.5] * 3, "b": [0.9] * 3})
+        assert check_result(working, check).verdict == "not reproduced"
+    # Its own figures, such as its utility, are what they are.
+    own = Cell("t", "a", "own")
+    table.table["own"] = 0.0
+    assert check_result(table, single("", own, 0.5, above=True)).verdict == "not reproduced"
+
+
+def test_one_defence_must_defend_against_its_own_attack() -> None:
+    d4 = {claim.name: claim for claim in claims()}["D4"]
+    asked = {cell for check in d4.checks for cell in check.cells}
+    lines = [
+        {"recipe": cell.recipe, "encoder": cell.encoder, "seed": seed, "role": role,
+         "status": "finished", "saturated": True, "test": 0.9 + seed / 100, "ms_ssim": 0.9}
+        for cell in asked for seed in range(3) for role in ("", cell.role)
+    ]  # fmt: skip
+    table = pd.DataFrame(lines).drop_duplicates()
+    # Nobody is defended: each attack is as good as ever, and that says nothing.
+    assert judge(ExperimentRows("small", table, {}), d4).verdict == "not reproduced"
+    own = {"attribute-alone": "test", "reconstruction-alone": "ms_ssim"}
+    for encoder, metric in own.items():
+        table.loc[table["encoder"] == encoder, metric] -= 0.3
+    assert judge(ExperimentRows("small", table, {}), d4).verdict == "reproduced"
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_what_was_run_is_told(tmp_path: Path) -> None:
     keep(tmp_path, attacks("defended", "mirror", [0.1, 0.2]))
     found = blocks(read_rows(tmp_path, "small"))["runs"]
     # Two attacks of half an hour each.
-    assert "| `deepobfuscator-table3` | 1 × 2 | 2 | 1.0 | 0 | a machine | 0123456 |" in found
+    assert "| `deepobfuscator-table3` | 1 | 2 | 2 | 1.0 | 0 | a machine | 0123456 |" in found
 
 
 def test_settings_stand_beside_the_paper_s(tmp_path: Path) -> None:

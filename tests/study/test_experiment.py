@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from analysis.tracked_rows import read_tracked_rows
+from study import experiment
 from study.run import main
 from trainables.__main__ import main as alone
 
@@ -61,6 +62,8 @@ def test_a_dry_run_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
         (["resources.cpu=1"], "resources.cpu"),
         (["study.num_encoders=3"], "study.num_encoders=3"),
         (["--size", "small"], "data.root"),
+        (["--time-budget", "6h"], "are for studies"),
+        (["--confirm", "3"], "are for studies"),
     ],
 )
 def test_bad_input_starts_nothing(
@@ -69,6 +72,17 @@ def test_bad_input_starts_nothing(
     assert run(tmp_path / "results", *words) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "results").exists()
+
+
+def test_stopped_it_says_that_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "_run", stop)
+    assert run(tmp_path / "results") == 1
+    assert "the same command goes on from here" in capsys.readouterr().out
 
 
 def test_a_bucket_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,10 @@ from analysis.contrasts import Cell
 from analysis.paper_tables import paper_tables
 from trainables.attackers.in_loop import IN_LOOP_NAMES
 from trainables.errors import ConfigError
-from trainables.experiments.config import SIZES, Experiment, list_experiments, load_experiment
+from trainables.experiments.config import Experiment, load_experiment
+from trainables.experiments.recipe import SIZES, list_experiments
+from trainables.protectors.config import ProtectorConfig
+from trainables.protectors.obfuscator import ObfuscatorConfig
 
 NEEDS = {"tiny": [], "small": ["data.root=."], "paper": ["data.root=."]}
 
@@ -83,12 +86,44 @@ def test_a_task_stands_for_an_attribute() -> None:
         ("xiao-table1", "tiny", ["seeds=0"], "seeds"),
         ("xiao-table1", "tiny", ["protector.rounds=[1"], "YAML"),
         ("pittaluga-table1", "tiny", ["protector.privacy_loss=flap"], "privacy_loss"),
+        ("pittaluga-table1", "tiny", ["tasks.frist=Beard"], "did you mean 'first'"),
+        ("xiao-table1", "tiny", ["tasks.first=Hat"], "unknown task 'first'"),
+        # One encoder would stand under all names.
+        ("xiao-table2", "tiny", ["protector.lambda2=3"], "lambda2-0 has 0, lambda2-1 has 1"),
+        ("xiao-table3", "tiny", ["model.cut_point=conv2"], "conv1-undefended has conv1"),
+        ("pittaluga-table1", "tiny", ["protector.privacy_loss=flip"], "gan-first has gan"),
+        ("xiao-table1", "tiny", ["data.utility=all"], "defended-smiling has"),
         ("xiao-table1", "small", [], "data.root"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(name: str, size: str, words: list[str], told: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(told)):
         load_experiment(name, size, words)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("table", ["table3", "table4", "figure7", "one-defence"])
+def test_baselines_learn_the_intended_task_as_long_as_the_obfuscator(size: str, table: str) -> None:
+    updates = set()
+    for one in loaded(f"deepobfuscator-{table}", size).encoders:
+        protector = one.protector
+        assert isinstance(protector, ProtectorConfig)
+        if not isinstance(protector, ObfuscatorConfig):
+            updates.add(protector.rounds)
+        elif protector.defend_reconstruction and protector.defend_attributes:
+            updates.add(protector.joint_rounds + 2 * protector.rounds)
+    assert len(updates) == 1
+
+
+def test_a_word_stands_above_what_a_recipe_says_of_one_method() -> None:
+    own = loaded("deepobfuscator-table4", "small", "protector.rounds=70").encoders
+    assert [one.protector.model_dump()["rounds"] for one in own if one.protector] == [70] * 3
+
+
+def test_at_paper_size_images_are_attacked_at_their_own_rate() -> None:
+    rates = {one.name: one.attack.lr for one in loaded("pittaluga-table2", "paper").encoders}
+    assert rates.pop("identity") == 1e-4
+    assert set(rates.values()) == {1e-5}
 
 
 def test_recipes_name_no_place_of_a_machine() -> None:

@@ -13,11 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.__main__ import main as analyse
+from analysis.claims import claims
+from analysis.contrasts import Cell
+from analysis.paper_tables import paper_tables
 from analysis.reproduction import blocks
 from analysis.rows import read_rows
 from trainables.__main__ import main
 from trainables.experiments import runner, store
-from trainables.experiments.config import list_experiments, load_experiment
+from trainables.experiments.config import load_experiment
+from trainables.experiments.recipe import list_experiments
 from trainables.experiments.run import run_experiment, wanted_units
 from trainables.experiments.runner import Place
 from trainables.experiments.store import EncoderFolder, encoder_folder
@@ -37,6 +41,14 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("tiny")
 
 
+def told_cells(recipe: str) -> set[Cell]:
+    """The figures of a recipe that a claim asks for, or a table beside one of the paper's."""
+    cells = {cell for claim in claims() for check in claim.checks for cell in check.cells}
+    entries = [entry for table in paper_tables() for _, row in table.rows for entry in row]
+    cells |= {entry.cell for entry in entries if entry.paper is not None}
+    return {cell for cell in cells if cell.recipe == recipe}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list_experiments())
 def test_every_tiny_recipe_runs_and_its_table_is_drawn(name: str, shared: Path) -> None:
@@ -51,6 +63,9 @@ def test_every_tiny_recipe_runs_and_its_table_is_drawn(name: str, shared: Path) 
     assert len(attacks) or name == "pittaluga-collapse"
     if len(attacks):
         assert attacks["test"].notna().all()
+    for cell in sorted(told_cells(name), key=str):
+        own = rows[(rows["encoder"] == cell.encoder) & (rows["role"] == cell.role)]
+        assert own[cell.metric].notna().tolist() == [True], cell
     found = blocks(read_rows(work, "tiny"))
     assert name in found
     assert "21 claims: 0 reproduced, 0 not reproduced, 21 undecided" in found["verdicts"]
@@ -136,7 +151,7 @@ def test_what_a_result_depends_on_is_in_its_name(tmp_path: Path) -> None:
     # An attack that was interrupted under other settings is not gone on with.
     assert plain.checkpoint(["decoder"]) != patient.checkpoint(["decoder"])
     assert plain.checkpoint(["decoder"]) != plain.checkpoint(["feature"])
-    others = [folder(seed=1), folder("protector.share=0.7"), folder("data.seed=1")]
+    others = [folder(seed=1), folder("protector.rounds=7"), folder("data.seed=1")]
     assert len({plain.path, *(other.path for other in others)}) == 4
 
 

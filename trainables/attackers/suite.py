@@ -49,6 +49,8 @@ ATTACKERS: Mapping[str, AttackerConfig] = {
         DecoderConfig(name="decoder"),
         DecoderConfig(name="decoder_strong", **_STRONG),
         DecoderConfig(name="decoder_perceptual", mu2=_STRONG["mu2"]),
+        # The strong attacker of Xiao's Table 1, where μ2 = 0; in no suite.
+        DecoderConfig(name="decoder_gan", mu1=_STRONG["mu1"], saturating=_STRONG["saturating"]),
         DecoderConfig(name="decoder_ms_ssim", loss="ms_ssim"),
         # DeepObfuscator's Table 2 with its own loss; in no suite.
         DecoderConfig(name="decoder_unet_deep_ms_ssim", architecture="unet_deep", loss="ms_ssim"),
@@ -69,7 +71,7 @@ ATTACKERS: Mapping[str, AttackerConfig] = {
         ReidentifyConfig(name="reidentify"),
     )
 }
-"""Every attacker by name. `decoder` is Xiao's weak attacker, `decoder_strong` his strong one."""
+"""Every attacker by name. `decoder` is Xiao's weak one, `decoder_strong` has both his terms."""
 
 HELD_OUT = (
     "decoder_unet_deep",

@@ -1,89 +1,39 @@
 """A paper's experiment: a fixed list of encoders, who attacks them, and over how many seeds.
 
-Nothing is searched. A recipe is read from YAML in layers, the later ones laid over the earlier:
-what its paper's recipes share (`base`), the recipe's own parts, the size (`tiny`, `small`,
-`paper`), each encoder's, and the user's `part.field=value` words.
+Nothing is searched. All that a recipe says is checked, encoder by encoder, before anything starts.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from trainables.attackers.config import AttackConfig
 from trainables.attackers.suite import Circumstances, named_attacker, why_not
 from trainables.data.config import DataConfig
 from trainables.errors import ConfigError, from_validation, unknown
+from trainables.experiments.recipe import (
+    PARTS,
+    SIZES,
+    EncoderPlan,
+    Recipe,
+    Size,
+    Tree,
+    lay_over,
+    list_experiments,
+    read_recipe,
+    read_words,
+    refuse_varied,
+)
 from trainables.nets.config import ModelConfig
 from trainables.precision import Precision
 from trainables.protectors import PROTECTORS
 from trainables.protectors.config import ProtectorConfig
-from trainables.reading import UNREADABLE, read_yaml
 from trainables.settings import Settings
 
-RECIPES = Path(__file__).parent / "recipes"
-Size = Literal["tiny", "small", "paper"]
-SIZES: tuple[Size, ...] = ("tiny", "small", "paper")
-PARTS = ("data", "model", "protector", "attack")
 CONSTANT = "constant"
 """In the place of a protector: an encoder that sends nothing, and that nothing trains."""
-Tree = dict[str, Any]
-
-
-class EncoderPlan(Settings):
-    """One encoder of an experiment.
-
-    Attributes:
-        data: What differs from the recipe's data.
-        model: What differs from its network.
-        protector: What differs from its protector; another `name` keeps what both have.
-        attack: What differs from its attack.
-        attackers: Role → name of an attacker; `null` takes a role of the recipe's away.
-    """
-
-    data: Tree = Field(default_factory=dict)
-    model: Tree = Field(default_factory=dict)
-    protector: Tree = Field(default_factory=dict)
-    attack: Tree = Field(default_factory=dict)
-    attackers: dict[str, str | None] = Field(default_factory=dict)
-
-
-class Recipe(Settings):
-    """A recipe as it stands in its file, or the base of several.
-
-    Attributes:
-        base: Recipe whose parts this one's are laid over.
-        seeds: Times each encoder is trained and attacked, from seeds 0, 1, …
-        precision: Arithmetic of the networks while they are trained.
-        data: Settings of the data.
-        model: Settings of the network.
-        protector: Settings of the protector.
-        attack: Settings of the attack, without a suite.
-        attackers: Role → name of an attacker; a role is what a table calls an attacker.
-        tasks: Name → attribute: what `$name` in lists of attributes stands for.
-        probes: Attributes that are each learned again on every frozen encoder by an attacker of
-            their own, whatever the encoder was trained to keep or to hide. Their roles are
-            `probe/ATTRIBUTE`.
-        people: Whether it is measured how far codes tell people apart.
-        encoders: The encoders by the name their row has.
-        sizes: What each size lays over this.
-    """
-
-    base: str | None = None
-    seeds: int = Field(default=3, ge=1, le=1000)
-    precision: Precision = "fp32"
-    data: Tree = Field(default_factory=dict)
-    model: Tree = Field(default_factory=dict)
-    protector: Tree = Field(default_factory=dict)
-    attack: Tree = Field(default_factory=dict)
-    attackers: dict[str, str | None] = Field(default_factory=dict)
-    tasks: dict[str, str] = Field(default_factory=dict)
-    probes: tuple[str, ...] = ()
-    people: bool = False
-    encoders: dict[str, EncoderPlan] = Field(default_factory=dict)
-    sizes: dict[Size, Tree] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -141,16 +91,6 @@ class Experiment:
     left_out: tuple[str, ...]
 
 
-def list_experiments() -> dict[str, str]:
-    """Names of the papers' experiments, with the first comment line of each."""
-    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(RECIPES.glob("*.yaml"))}
-    return {
-        name: text.splitlines()[0].lstrip("# ")
-        for name, text in texts.items()
-        if "\nencoders:" in text
-    }
-
-
 def load_experiment(name: str, size: str = "tiny", words: Sequence[str] = ()) -> Experiment:
     """Reads a recipe in one size and checks all of it before anything starts.
 
@@ -167,8 +107,9 @@ def load_experiment(name: str, size: str = "tiny", words: Sequence[str] = ()) ->
         raise unknown("recipe", name, known)
     if size not in SIZES:
         raise unknown("size", size, SIZES)
-    recipe = _read(name, size)
-    given = _words(words)
+    recipe = read_recipe(name, size)
+    given = read_words(words)
+    refuse_varied(recipe, given)
     plain = {key: value for key, value in given.items() if key in ("seeds", "precision")}
     try:
         recipe = Recipe(**{**recipe.model_dump(), **plain})
@@ -187,40 +128,20 @@ def load_experiment(name: str, size: str = "tiny", words: Sequence[str] = ()) ->
     return Experiment(name, size, recipe.seeds, tuple(encoders), tuple(dict.fromkeys(left_out)))
 
 
-def _read(name: str, size: Size) -> Recipe:
-    """A recipe in one size, over its base in the same size.
-
-    What a recipe says of all its sizes stands above what its base says of one.
-    """
-    tree = read_yaml((RECIPES / f"{name}.yaml").read_text(encoding="utf-8"))
-    try:
-        recipe = Recipe(**tree)
-        below = {} if recipe.base is None else _read(recipe.base, size).model_dump()
-        own = _over(recipe.model_dump(exclude_unset=True), recipe.sizes.get(size, {}))
-        return Recipe(**_over(below, own))
-    except ValidationError as error:
-        raise from_validation(f"recipe {name}", error) from error
-
-
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:
-    """Lays one tree over another: mappings are merged, all else replaced."""
-    merged = dict(below)
-    for key, value in above.items():
-        known = merged.get(key)
-        both = isinstance(known, Mapping) and isinstance(value, Mapping)
-        merged[key] = _over(known, value) if both else value  # type: ignore[arg-type]
-    return merged
-
-
 def _plan(
     recipe: Recipe, name: str, plan: EncoderPlan, given: Mapping[str, Any]
 ) -> tuple[PlannedEncoder, list[str]]:
     """An encoder's settings, and the attackers that it cannot have."""
+    shared = {part: getattr(recipe, part) for part in PARTS}
+    shared["protector"] = _for_method(recipe.protector, plan, given)
     trees = {
-        part: _over(_over(getattr(recipe, part), getattr(plan, part)), given.get(part, {}))
+        part: lay_over(lay_over(shared[part], getattr(plan, part)), given.get(part, {}))
         for part in PARTS
     }
-    tasks = {**recipe.tasks, **{key: str(value) for key, value in given.get("tasks", {}).items()}}
+    renamed = {key: str(value) for key, value in given.get("tasks", {}).items()}
+    for key in renamed.keys() - recipe.tasks.keys():
+        raise unknown("task", key, recipe.tasks)
+    tasks = {**recipe.tasks, **renamed}
     for field in ("utility", "private"):
         if isinstance(trees["data"].get(field), list | tuple):
             trees["data"][field] = _attributes(trees["data"][field], tasks)
@@ -253,6 +174,13 @@ def _plan(
         name, data, model, protector, attack, able, probed, tasks, recipe.people, recipe.precision
     )
     return planned, without
+
+
+def _for_method(shared: Tree, plan: EncoderPlan, given: Mapping[str, Any]) -> Tree:
+    """What a recipe says of every protector, and over it what it says of this one's method."""
+    plain = {key: value for key, value in shared.items() if key not in PROTECTORS}
+    method = lay_over(lay_over(plain, plan.protector), given.get("protector", {})).get("name")
+    return lay_over(plain, shared.get(str(method), {}))
 
 
 _S = TypeVar("_S", bound=Settings)
@@ -290,26 +218,3 @@ def _protector(trees: Mapping[str, Tree], plan: EncoderPlan, encoder: str) -> Se
         )
     kept = {**trees, "protector": {key: tree[key] for key in tree.keys() - dropped}}
     return _settings(config, "protector", kept, encoder)
-
-
-def _words(words: Sequence[str]) -> Tree:
-    """`part.field=value` words as a tree; `seeds` and `precision` have no part."""
-    tree: Tree = {}
-    for word in words:
-        key, equals, text = word.partition("=")
-        part, dot, field = key.partition(".")
-        known = bool(dot and field) if part in (*PARTS, "tasks") else key in ("seeds", "precision")
-        if not (equals and known):
-            raise ConfigError(
-                f"{word!r}: give part.field=value with a part of {', '.join(PARTS)}, "
-                "tasks.NAME=ATTRIBUTE, seeds=N or precision=fp32"
-            )
-        try:
-            value = read_yaml(text)
-        except UNREADABLE as error:
-            raise ConfigError(f"{key}: {text[:200]!r} is not readable as YAML") from error
-        if dot:
-            tree.setdefault(part, {})[field] = value
-        else:
-            tree[key] = value
-    return tree

@@ -67,8 +67,8 @@ def staged_rate(config: ProtectorConfig, completed_rounds: int) -> float:
 
     Training after its preparation is cut into `encoder_lr_stages + 1` equal parts; at each boundary
     the rate is multiplied by the same factor, so that the last part runs at
-    `encoder_lr * encoder_lr_decay` (Pittaluga, section 4: 0.1^(1/4) every 200,000 of 860,000
-    steps). The adversary's rate stays.
+    `encoder_lr * encoder_lr_decay` (Pittaluga, section 4, has 0.1^(1/4) every 200,000 of 860,000
+    steps, so that its last part is a shorter one). The adversary's rate stays.
     """
     completed = max(0, completed_rounds - config.preparation_rounds)
     stage = completed * (config.encoder_lr_stages + 1) // config.rounds
