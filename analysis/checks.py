@@ -6,7 +6,6 @@ otherwise: too few seeds, too wide an interval, or a figure that is only a lower
 it were higher, say something else.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,9 +17,9 @@ from analysis.contrasts import (
     SeedMean,
     Values,
     interval_of,
-    kendall,
     paired,
     read_cell,
+    seeds_in_common,
     seeds_to_tell_of,
 )
 from analysis.rows import ExperimentRows
@@ -42,8 +41,9 @@ class Check:
         low: Places of the cells that are claimed to be low: a lower bound there speaks for nothing.
         high: Places of those that are claimed to be high: one there speaks against nothing.
         useful: Places of the cells that must be of encoders that work for the claim to stand: one
-            that collapsed, or diverged, leaks little because it says nothing. Against the claim
-            those of `high` must that an attacker's figure is of.
+            that collapsed, or diverged, leaks little because it says nothing.
+        leaky: Places of those that must for the claim to fall: one that is claimed to leak, and
+            collapsed, leaks little for the same reason.
     """
 
     what: str
@@ -54,6 +54,7 @@ class Check:
     low: tuple[int, ...] = ()
     high: tuple[int, ...] = ()
     useful: tuple[int, ...] = ()
+    leaky: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,8 @@ class ClaimResult:
     checks: tuple[CheckResult, ...]
 
     @property
-    def takes(self) -> int | None:
-        """Seeds that would tell, if means and spreads stayed; None if seeds would not."""
-        return self._teller.takes if self._teller else None
-
-    @property
     def would_tell(self) -> str:
-        """The same in words, and which way it would go; empty if seeds would not tell."""
+        """Seeds that would tell, if means and spreads stayed, and which way; may be empty."""
         return self._teller.why if self._teller else ""
 
     @property
@@ -147,7 +143,12 @@ def judge(rows: ExperimentRows, claim: Claim) -> ClaimResult:
 def check_result(rows: ExperimentRows, check: Check) -> CheckResult:
     """Holds one check against the rows."""
     cells = [read_cell(rows, cell) for cell in check.cells]
-    found = interval_of(check.cells, list(paired(cells, check.statistic).values()))
+    made = paired(cells, check.statistic)
+    found = interval_of(check.cells, list(made.values()))
+    # Not left out in silence: what is left would be a choice of seeds.
+    if undefined := seeds_in_common(cells) - made.keys():
+        why = f"nothing to compare in {len(undefined)} of {len(undefined) + len(made)} seeds"
+        return CheckResult(check, found, "undecided", why)
     if found.count < MIN_SEEDS:
         return CheckResult(check, found, "undecided", f"{found.count} of {MIN_SEEDS} seeds")
     side = _side(found, check)
@@ -187,96 +188,10 @@ def _caveat(cells: Sequence[Values], check: Check, for_the_claim: bool) -> str:
     ]
     if bounds:
         return f"a lower bound: an attacker of {_named(check, bounds)} had not saturated"
-    # Against a claim as for it, nothing is shown by what an attacker cannot get of an encoder that
-    # says nothing. (Its own figures, such as its utility, are what they are.)
-    attacked = [place for place in check.high if check.cells[place].role]
-    asked = check.useful if for_the_claim else attacked
+    asked = check.useful if for_the_claim else check.leaky
     broken = [place for place in asked if cells[place].broken]
     return f"{_named(check, broken)} collapsed or diverged" if broken else ""
 
 
 def _named(check: Check, places: Sequence[int]) -> str:
     return ", ".join(sorted({check.cells[place].encoder for place in places}))
-
-
-def lower(what: str, low: Cell, high: Cell, by: float = 0.0) -> Check:
-    """Claims that one figure is lower than another, by more than `by`."""
-    return Check(
-        what, (low, high), lambda v: v[0] - v[1], -by, above=False, low=(0,), high=(1,),
-        useful=(0,),
-    )  # fmt: skip
-
-
-def not_lower(what: str, cell: Cell, than: Cell, margin: float) -> Check:
-    """Claims that a figure is not lower than another by more than `margin`."""
-    return Check(
-        what, (cell, than), lambda v: v[0] - v[1], -margin, above=True, low=(1,), high=(0,),
-        useful=(1,),
-    )  # fmt: skip
-
-
-def falls(what: str, cells: Sequence[Cell]) -> Check:
-    """Claims that figures fall in their order: Kendall's τ below -0.5."""
-    every = tuple(range(len(cells)))
-    return Check(what, tuple(cells), kendall, -0.5, above=False, low=every, high=every)
-
-
-def keeps_less(what: str, low: Cell, high: Cell, chance: float, part: float) -> Check:
-    """Claims that of what was above chance less than a part is left."""
-
-    def left(values: Sequence[float]) -> float:
-        room = values[1] - chance
-        return (values[0] - chance) / room if room > 0 else math.nan
-
-    return Check(what, (low, high), left, part, above=False, low=(0,), high=(1,), useful=(0,))
-
-
-def keeps_less_than(what: str, low: Cell, high: Cell, floor: Cell, part: float) -> Check:
-    """Claims that of what one figure is above a floor another has less than a part.
-
-    That the encoder of the low one says nothing may be the very claim: it may have collapsed.
-    """
-
-    def left(values: Sequence[float]) -> float:
-        room = values[1] - values[2]
-        return (values[0] - values[2]) / room if room > 0 else math.nan
-
-    return Check(what, (low, high, floor), left, part, above=False, low=(0,), high=(1,))
-
-
-def keeps_more(what: str, cell: Cell, of: Cell, chance: float, part: float) -> Check:
-    """Claims that of what was above chance more than a part is left."""
-    less = keeps_less(what, cell, of, chance, part)
-    return Check(
-        what, less.cells, less.statistic, part, above=True, low=(1,), high=(0,), useful=(1,)
-    )
-
-
-def single(what: str, cell: Cell, bound: float, above: bool) -> Check:
-    """Claims that a figure is above or below a bound."""
-    low = () if above else (0,)
-    return Check(
-        what, (cell,), lambda v: v[0], bound, above, low, high=(0,) if above else (), useful=low
-    )
-
-
-def ratio_above(what: str, cell: Cell, of: Cell, bound: float) -> Check:
-    """Claims that a figure is more than `bound` times another, of an encoder that works."""
-    return Check(
-        what, (cell, of), lambda v: v[0] / v[1] if v[1] else math.nan, bound, above=True,
-        low=(1,), high=(0,), useful=(0,),
-    )  # fmt: skip
-
-
-def mean_lower(what: str, low: Sequence[Cell], high: Sequence[Cell]) -> Check:
-    """Claims that the mean of some figures is lower than that of as many others."""
-    count = len(low)
-    below = tuple(range(count))
-
-    def difference(values: Sequence[float]) -> float:
-        return (sum(values[:count]) - sum(values[count:])) / count
-
-    return Check(
-        what, (*low, *high), difference, 0.0, above=False,
-        low=below, high=tuple(range(count, 2 * count)), useful=below,
-    )  # fmt: skip

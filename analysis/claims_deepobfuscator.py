@@ -1,6 +1,7 @@
 """DeepObfuscator's claims (D1 to D6), each as checks over the rows of their experiments."""
 
-from analysis.checks import Claim, keeps_less, keeps_more, lower, not_lower
+from analysis.checks import Claim
+from analysis.comparisons import keeps_less, keeps_more, lower, not_lower
 from analysis.contrasts import SCORE, Cell
 
 RECONSTRUCTORS = ("mirror", "urec1", "urec2", "resrec")

@@ -1,6 +1,7 @@
 """Pittaluga's claims (P1 to P7), each as checks over the rows of their experiments."""
 
-from analysis.checks import Check, Claim, lower, mean_lower, not_lower, ratio_above, single
+from analysis.checks import Check, Claim
+from analysis.comparisons import lower, mean_lower, not_lower, ratio_above, single
 from analysis.contrasts import SCORE, Cell
 
 

@@ -1,6 +1,7 @@
 """Xiao's claims (X1 to X8), each as checks over the rows of their experiments."""
 
-from analysis.checks import Check, Claim, falls, keeps_less_than, lower, not_lower
+from analysis.checks import Check, Claim
+from analysis.comparisons import falls, keeps_less_than, lower, not_lower
 from analysis.contrasts import FACE, MCC, SCORE, Cell
 
 LAMBDA2 = ("0", "1", "2", "3", "4", "5", "10")

@@ -141,7 +141,8 @@ def seeds_to_tell_of(cells: Sequence[Cell], found: SeedMean, bound: float) -> in
     if not all(cell.metric in YES_OR_NO for cell in cells):
         return seeds_to_tell(found, bound)
     for count in range(found.count, MOST_SEEDS + 1):
-        yes = round(found.mean * count)
+        # Towards the bound, where the share cannot be as it is: no seed is made up for a verdict.
+        yes = (math.floor if found.mean > bound else math.ceil)(round(found.mean * count, 9))
         share = share_interval([1.0] * yes + [0.0] * (count - yes))
         if share.low > bound or share.high < bound:
             return count
@@ -166,12 +167,17 @@ def seeds_to_tell(found: SeedMean, bound: float) -> int | None:
     return None
 
 
+def seeds_in_common(cells: Sequence[Values]) -> set[int]:
+    """The seeds of which no figure is missing."""
+    return set.intersection(*(set(values.by_seed) for values in cells)) if cells else set()
+
+
 def paired(
     cells: Sequence[Values], statistic: Callable[[Sequence[float]], float]
 ) -> dict[int, float]:
-    """Seed → the statistic of that seed's figures, for seeds of which no figure is missing."""
-    seeds = set.intersection(*(set(values.by_seed) for values in cells)) if cells else set()
-    found = {seed: statistic([v.by_seed[seed] for v in cells]) for seed in sorted(seeds)}
+    """Seed → the statistic of that seed's figures, where none is missing and it is defined."""
+    seeds = sorted(seeds_in_common(cells))
+    found = {seed: statistic([v.by_seed[seed] for v in cells]) for seed in seeds}
     return {seed: value for seed, value in found.items() if math.isfinite(value)}
 
 

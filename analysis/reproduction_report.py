@@ -134,7 +134,7 @@ def nearness(result: CheckResult) -> float | None:
     found, check = result.found, result.check
     # An exact interval of a share is longer on one side: the bound's is the one that counts.
     half = found.mean - found.low if found.mean > check.bound else found.high - found.mean
-    if not math.isfinite(half):
+    if found.count < 2 or not math.isfinite(half):
         return None
     away = (found.mean - check.bound) * (1 if check.above else -1)
     if half == 0:

@@ -6,13 +6,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.checks import (
-    Check,
-    CheckResult,
-    Claim,
-    check_result,
+from analysis.checks import Check, CheckResult, Claim, check_result, judge
+from analysis.claims import claims
+from analysis.comparisons import (
     falls,
-    judge,
     keeps_less,
     keeps_less_than,
     keeps_more,
@@ -22,7 +19,6 @@ from analysis.checks import (
     ratio_above,
     single,
 )
-from analysis.claims import claims
 from analysis.contrasts import (
     Cell,
     interval,
@@ -30,6 +26,7 @@ from analysis.contrasts import (
     paired,
     read_cell,
     seeds_to_tell,
+    seeds_to_tell_of,
     share_interval,
 )
 from analysis.paper_tables import paper_tables
@@ -119,6 +116,16 @@ def test_three_that_collapse_alike_decide_nothing_and_six_do() -> None:
     assert found(6, False).verdict == "not reproduced"
 
 
+def test_shares_on_either_side_of_a_half_take_as_many_seeds() -> None:
+    cells = [Cell("t", "a", "collapsed")]
+    for yes, count in ((1, 6), (3, 10), (2, 7)):
+        rare = share_interval([1.0] * yes + [0.0] * (count - yes))
+        often = share_interval([0.0] * yes + [1.0] * (count - yes))
+        assert seeds_to_tell_of(cells, rare, 0.5) == seeds_to_tell_of(cells, often, 0.5) is not None
+    # One of six, and no more: 2 of 12 have an upper end of 0.484, 2 of 11 of 0.518.
+    assert seeds_to_tell_of(cells, share_interval([1.0] + [0.0] * 5), 0.5) == 12
+
+
 def test_one_check_against_a_claim_is_enough_and_for_it_all_must_speak() -> None:
     # a less b: -0.1 with a deviation of 0.1, told by 7 seeds; a less c: of 0.06, told by 4; d less
     # b: a mean of 0, which no number tells.
@@ -126,20 +133,14 @@ def test_one_check_against_a_claim_is_enough_and_for_it_all_must_speak() -> None
     table = rows(figures)
     c, d = Cell("t", "c", "test", "weak"), Cell("t", "d", "test", "weak")
 
-    def takes(*checks: Check) -> int | None:
-        return judge(table, Claim("T1", "", "", checks)).takes
-
     def told(*checks: Check) -> str:
         return judge(table, Claim("T1", "", "", checks)).would_tell
 
     slow, fast = lower("", LOW, HIGH), lower("", LOW, c)
-    assert (takes(slow), takes(fast), takes(slow, fast)) == (7, 4, 7)
-    assert takes(slow, lower("", c, LOW)) == 4
-    assert told(slow, fast) == "about 7 seeds would tell, for it"
+    assert told(slow) == told(slow, fast) == "about 7 seeds would tell, for it"
+    assert told(fast) == "about 4 seeds would tell, for it"
     assert told(slow, lower("", c, LOW)) == "about 4 seeds would tell, against it"
-    assert told(slow, lower("", d, HIGH)) == ""
-    assert takes(slow, lower("", d, HIGH)) is None
-    assert takes(lower("", d, HIGH)) is None
+    assert told(slow, lower("", d, HIGH)) == told(lower("", d, HIGH)) == ""
 
 
 @pytest.mark.parametrize(
@@ -236,7 +237,12 @@ def test_a_claim_that_an_encoder_says_nothing_may_stand_on_a_collapsed_one() -> 
     assert check_result(table, keeps_less_than("", LOW, HIGH, floor, 0.1)).verdict != "reproduced"
     # Where nothing is above the floor, there is nothing to keep or to lose.
     none = check_result(table, keeps_less_than("", floor, floor, LOW, 0.25))
-    assert (none.verdict, none.why) == ("undecided", "0 of 3 seeds")
+    assert (none.verdict, none.why) == ("undecided", "nothing to compare in 3 of 3 seeds")
+    # A floor that is too low makes too much of what is left.
+    low = rows({"a": [0.1] * 3, "b": [0.3] * 3, "c": [0.2] * 3}, saturated=False)
+    found = check_result(low, keeps_less_than("", floor, HIGH, LOW, 0.25))
+    assert (found.found.mean, found.verdict) == (pytest.approx(0.5), "undecided")
+    assert found.why == "a lower bound: an attacker of a had not saturated"
 
 
 def test_a_collapsed_encoder_is_not_private() -> None:
@@ -247,22 +253,24 @@ def test_a_collapsed_encoder_is_not_private() -> None:
 
 
 def test_nor_does_it_speak_against_a_claim() -> None:
-    # b is claimed to leak more than a, and a, which collapsed, to leak at all.
-    table = rows({"a": [0.5] * 3, "b": [0.9] * 3}, status="collapsed")
-    against = (
-        lower("", HIGH, LOW),
-        keeps_more("", LOW, HIGH, 0.5, 0.5),
-        mean_lower("", [HIGH], [LOW]),
-    )
-    for check in against:
+    # b is claimed to leak less than a, or a at all; a leaks less, but has collapsed.
+    figures = {"a": [0.5] * 3, "b": [0.9] * 3}
+    table, working = rows(figures, status="collapsed"), rows(figures)
+    for check in (lower("", HIGH, LOW), keeps_more("", LOW, HIGH, 0.5, 0.5)):
         found = check_result(table, check)
         assert (found.verdict, found.why) == ("undecided", "a collapsed or diverged")
-        working = rows({"a": [0.5] * 3, "b": [0.9] * 3})
         assert check_result(working, check).verdict == "not reproduced"
-    # Its own figures, such as its utility, are what they are.
-    own = Cell("t", "a", "own")
-    table.table["own"] = 0.0
-    assert check_result(table, single("", own, 0.5, above=True)).verdict == "not reproduced"
+    # That it is no use, and that what it tells does not fall, does speak.
+    useless = (
+        not_lower("", LOW, HIGH, 0.05),
+        mean_lower("", [HIGH], [LOW]),
+        falls("", [LOW, HIGH]),
+    )
+    for check in useless:
+        assert check_result(table, check).verdict == "not reproduced"
+    table.table["own"] = table.table["encoder"].map({"a": 0.0, "b": 1.0})
+    own = [Cell("t", name, "own") for name in ("a", "b")]
+    assert check_result(table, lower("", own[1], own[0])).verdict == "not reproduced"
 
 
 def test_one_defence_must_defend_against_its_own_attack() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from analysis.__main__ import main
-from analysis.checks import CheckResult, Verdict, lower, single
-from analysis.contrasts import Cell, interval
+from analysis.checks import CheckResult, Verdict
+from analysis.comparisons import lower, single
+from analysis.contrasts import Cell, interval, share_interval
 from analysis.drawing import render
 from analysis.paper_tables import paper_tables
 from analysis.reproduction_figures import draw_table
@@ -46,6 +47,17 @@ def test_nearness_of_equal_and_of_single_values() -> None:
     assert nearness(held([0.5, 0.5, 0.5], above=True, bound=0.2, verdict="reproduced")) == REACH
     assert nearness(held([0.5, 0.5, 0.5], True, 0.5, "not reproduced")) == -REACH
     assert nearness(held([0.5], above=True, bound=0.2, verdict="undecided")) is None
+
+
+def test_nearness_of_a_share_goes_by_the_end_towards_the_bound() -> None:
+    def place(values: list[float], above: bool) -> float | None:
+        check = single("a share", CELL, 0.5, above)
+        return nearness(CheckResult(check, share_interval(values), "undecided", ""))
+
+    # Of three alike 0 to 0.7076, or 0.2924 to 1.
+    assert place([0.0] * 3, above=False) == pytest.approx(0.5 / 0.7076, abs=1e-3)
+    assert place([1.0] * 3, above=False) == pytest.approx(-0.5 / 0.7076, abs=1e-3)
+    assert place([1.0], above=True) is None
 
 
 def test_a_verdict_is_what_its_place_says() -> None:

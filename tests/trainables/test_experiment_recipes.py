@@ -89,10 +89,15 @@ def test_a_task_stands_for_an_attribute() -> None:
         ("pittaluga-table1", "tiny", ["tasks.frist=Beard"], "did you mean 'first'"),
         ("xiao-table1", "tiny", ["tasks.first=Hat"], "unknown task 'first'"),
         # One encoder would stand under all names.
-        ("xiao-table2", "tiny", ["protector.lambda2=3"], "lambda2-0 has 0, lambda2-1 has 1"),
-        ("xiao-table3", "tiny", ["model.cut_point=conv2"], "conv1-undefended has conv1"),
-        ("pittaluga-table1", "tiny", ["protector.privacy_loss=flip"], "gan-first has gan"),
-        ("xiao-table1", "tiny", ["data.utility=all"], "defended-smiling has"),
+        ("xiao-table2", "tiny", ["protector.lambda2=3"], "lambda2-0 and lambda2-1 would be"),
+        ("xiao-table3", "tiny", ["model.cut_point=conv2"], "the same encoder"),
+        ("pittaluga-table1", "tiny", ["protector.privacy_loss=flip"], "the same encoder"),
+        ("pittaluga-table1", "tiny", ["protector.privacy_loss=gan"], "flip-first and gan-first"),
+        ("pittaluga-table2", "tiny", ["protector.alpha=0"], "inhibit-second and promote-first"),
+        ("xiao-table1", "tiny", ["data.utility=all"], "the same encoder"),
+        ("xiao-table1", "tiny", ["protector.share=1"], "the same encoder"),
+        ("deepobfuscator-table3", "tiny", ["protector.name=none"], "defended and undefended"),
+        ("deepobfuscator-figure7", "tiny", ["tasks.smile=Eyeglasses"], "a and b would be"),
         ("xiao-table1", "small", [], "data.root"),
     ],
 )
@@ -118,6 +123,12 @@ def test_baselines_learn_the_intended_task_as_long_as_the_obfuscator(size: str, 
 def test_a_word_stands_above_what_a_recipe_says_of_one_method() -> None:
     own = loaded("deepobfuscator-table4", "small", "protector.rounds=70").encoders
     assert [one.protector.model_dump()["rounds"] for one in own if one.protector] == [70] * 3
+
+
+def test_a_word_for_what_one_encoder_alone_has_is_taken() -> None:
+    own = loaded("deepobfuscator-table4", "small", "protector.sigma=0.3").encoders
+    sigmas = {one.name: getattr(one.protector, "sigma", None) for one in own}
+    assert sigmas == {"defended": None, "undefended": None, "noise": 0.3}
 
 
 def test_at_paper_size_images_are_attacked_at_their_own_rate() -> None:

@@ -1,6 +1,6 @@
 """The reconstruction attack: a fresh decoder trained to invert the frozen encoder (Xiao, eq. 1-5).
 
-Weak is pixel loss alone (μ1 = μ2 = 0); strong adds the adversarial and the perceptual term. The
+Weak is pixel loss alone (μ1 = μ2 = 0); μ1 adds the adversarial, μ2 the perceptual term. The
 decoder mirrors the encoder or has an architecture of its own, and 1 - MS-SSIM can take the pixel
 loss's place (DeepObfuscator, Table 2 and eq. 6).
 """

@@ -24,7 +24,6 @@ from trainables.experiments.recipe import (
     list_experiments,
     read_recipe,
     read_words,
-    refuse_varied,
 )
 from trainables.nets.config import ModelConfig
 from trainables.precision import Precision
@@ -109,7 +108,6 @@ def load_experiment(name: str, size: str = "tiny", words: Sequence[str] = ()) ->
         raise unknown("size", size, SIZES)
     recipe = read_recipe(name, size)
     given = read_words(words)
-    refuse_varied(recipe, given)
     plain = {key: value for key, value in given.items() if key in ("seeds", "precision")}
     try:
         recipe = Recipe(**{**recipe.model_dump(), **plain})
@@ -125,7 +123,19 @@ def load_experiment(name: str, size: str = "tiny", words: Sequence[str] = ()) ->
         # What one method lacks another of the recipe's may have.
         if not any(field in fields for fields in trained):
             raise unknown("field of protector", field, {name for own in trained for name in own})
+    _refuse_two_names(encoders)
     return Experiment(name, size, recipe.seeds, tuple(encoders), tuple(dict.fromkeys(left_out)))
+
+
+def _refuse_two_names(encoders: Sequence[PlannedEncoder]) -> None:
+    """A word for what tells encoders apart gives one several names, and claims would compare it."""
+    for place, one in enumerate(encoders):
+        for other in encoders[:place]:
+            if (one.data, one.model, one.protector) == (other.data, other.model, other.protector):
+                raise ConfigError(
+                    f"{other.name} and {one.name} would be the same encoder: what tells them apart "
+                    "in the recipe was given one value; leave it out"
+                )
 
 
 def _plan(

@@ -1,8 +1,8 @@
 """The files of the papers' experiments: what stands in one, and the layers it is read in.
 
 What its paper's recipes share (`base`), the recipe's own parts, the size (`tiny`, `small`,
-`paper`), each encoder's, and the user's `part.field=value` words: the later ones are laid over the
-earlier.
+`paper`), what these say of one protector's method alone, each encoder's, and the user's
+`part.field=value` words: the later ones are laid over the earlier.
 """
 
 from collections.abc import Mapping, Sequence
@@ -110,23 +110,6 @@ def lay_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:
         both = isinstance(known, Mapping) and isinstance(value, Mapping)
         merged[key] = lay_over(known, value) if both else value  # type: ignore[arg-type]
     return merged
-
-
-def refuse_varied(recipe: Recipe, given: Mapping[str, Any]) -> None:
-    """A word for what tells a recipe's encoders apart would give one encoder several names.
-
-    How an attack is trained tells none apart, though a recipe may say it of one.
-    """
-    for part in ("data", "model", "protector"):
-        for field, value in given.get(part, {}).items():
-            own = {name: getattr(plan, part) for name, plan in recipe.encoders.items()}
-            said = {name: tree[field] for name, tree in own.items() if field in tree}
-            if any(one != value for one in said.values()):
-                listed = ", ".join(f"{name} has {one}" for name, one in said.items())
-                raise ConfigError(
-                    f"{part}.{field}={value}: the recipe's encoders differ in it ({listed}), and "
-                    "would be another experiment under its name; leave it out"
-                )
 
 
 def read_words(words: Sequence[str]) -> Tree:
