@@ -32,14 +32,10 @@ def falls(what: str, cells: Sequence[Cell]) -> Check:
 
 def keeps_less(what: str, low: Cell, high: Cell, chance: float, part: float) -> Check:
     """Claims that of what was above chance less than a part is left."""
-
-    def left(values: Sequence[float]) -> float:
-        room = values[1] - chance
-        return (values[0] - chance) / room if room > 0 else math.nan
-
     return Check(
-        what, (low, high), left, part, above=False, low=(0,), high=(1,), useful=(0,), leaky=(1,)
-    )
+        what, (low, high), lambda v: _left(v[0], v[1], chance), part, above=False,
+        low=(0,), high=(1,), useful=(0,), leaky=(1,),
+    )  # fmt: skip
 
 
 def keeps_less_than(what: str, low: Cell, high: Cell, floor: Cell, part: float) -> Check:
@@ -47,12 +43,15 @@ def keeps_less_than(what: str, low: Cell, high: Cell, floor: Cell, part: float) 
 
     That the encoder of the low one says nothing may be the very claim: it may have collapsed.
     """
+    return Check(
+        what, (low, high, floor), lambda v: _left(v[0], v[1], v[2]), part, above=False,
+        low=(0,), high=(1, 2),
+    )  # fmt: skip
 
-    def left(values: Sequence[float]) -> float:
-        room = values[1] - values[2]
-        return (values[0] - values[2]) / room if room > 0 else math.nan
 
-    return Check(what, (low, high, floor), left, part, above=False, low=(0,), high=(1, 2))
+def _left(value: float, of: float, floor: float) -> float:
+    """What part of one figure's height above a floor another has; NaN if it has none."""
+    return (value - floor) / (of - floor) if of > floor else math.nan
 
 
 def keeps_more(what: str, cell: Cell, of: Cell, chance: float, part: float) -> Check:
