@@ -7,7 +7,7 @@ it were higher, say something else.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from analysis.contrasts import (
@@ -44,6 +44,8 @@ class Check:
             that collapsed, or diverged, leaks little because it says nothing.
         leaky: Places of those that must for the claim to fall: one that is claimed to leak, and
             collapsed, leaks little for the same reason.
+        direction: Of one seed's figures, what is above or below 0 if no more than the direction is
+            asked for; None where nothing more is.
     """
 
     what: str
@@ -55,6 +57,7 @@ class Check:
     high: tuple[int, ...] = ()
     useful: tuple[int, ...] = ()
     leaky: tuple[int, ...] = ()
+    direction: Statistic | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class CheckResult:
         why: What keeps it from being decided, or is to be known of it; may be empty.
         takes: Seeds that would tell, if mean and spread stayed; None where seeds are not what is
             missing, and where they would be too many.
+        direction: What the same rows say of the direction alone; None where the check asks no more.
     """
 
     check: Check
@@ -92,6 +96,7 @@ class CheckResult:
     verdict: Verdict
     why: str
     takes: int | None = None
+    direction: "CheckResult | None" = None
 
     @property
     def leans_to_claim(self) -> bool:
@@ -113,6 +118,11 @@ class ClaimResult:
         return self._teller.why if self._teller else ""
 
     @property
+    def by_direction(self) -> Verdict:
+        """The verdict if no more than the direction of differences were asked for."""
+        return _together([(check.direction or check).verdict for check in self.checks])
+
+    @property
     def _teller(self) -> CheckResult | None:
         """The check that seeds would decide the claim by.
 
@@ -131,17 +141,25 @@ class ClaimResult:
 def judge(rows: ExperimentRows, claim: Claim) -> ClaimResult:
     """Holds a claim against the rows."""
     results = tuple(check_result(rows, check) for check in claim.checks)
-    verdicts = {result.verdict for result in results}
-    verdict: Verdict = "undecided"
+    return ClaimResult(claim, _together([result.verdict for result in results]), results)
+
+
+def _together(verdicts: Sequence[Verdict]) -> Verdict:
     if "not reproduced" in verdicts:
-        verdict = "not reproduced"
-    elif verdicts == {"reproduced"}:
-        verdict = "reproduced"
-    return ClaimResult(claim, verdict, results)
+        return "not reproduced"
+    return "reproduced" if set(verdicts) == {"reproduced"} else "undecided"
 
 
 def check_result(rows: ExperimentRows, check: Check) -> CheckResult:
     """Holds one check against the rows."""
+    result = _held(rows, check)
+    if check.direction is None:
+        return result
+    plain = replace(check, statistic=check.direction, bound=0.0, direction=None)
+    return replace(result, direction=_held(rows, plain))
+
+
+def _held(rows: ExperimentRows, check: Check) -> CheckResult:
     cells = [read_cell(rows, cell) for cell in check.cells]
     made = paired(cells, check.statistic)
     found = interval_of(check.cells, list(made.values()))

@@ -1,7 +1,8 @@
 """The papers' claims (methods, section 6), each as checks over the rows of their experiments.
 
 Every figure is of the test split, of attackers retrained until they saturate, unless a check says
-that it is of the loop. Margins stand in the words of each check.
+that it is of the loop. Margins stand in the words of each check; a difference counts from a quarter
+of the paper's on.
 """
 
 from analysis.checks import Claim

@@ -1,7 +1,7 @@
 """Pittaluga's claims (P1 to P7), each as checks over the rows of their experiments."""
 
 from analysis.checks import Check, Claim
-from analysis.comparisons import lower, mean_lower, not_lower, ratio_above, single
+from analysis.comparisons import clearly_lower, not_lower, ratio_above, single
 from analysis.contrasts import SCORE, Cell
 
 
@@ -39,9 +39,10 @@ def pittaluga_claims() -> list[Claim]:
             "After saturation the GAN-trained encoder leaks far more than the flip-trained one",
             "Table 1, test: GAN 84.3 and 84.5%, flip 65.3 and 73.5%",
             tuple(
-                lower(
-                    f"private accuracy, flip less GAN, {task} task",
-                    one(f"flip-{task}", SCORE, "private"), one(f"gan-{task}", SCORE, "private"),
+                clearly_lower(
+                    "private accuracy", ("flip", "GAN"),
+                    [one(f"flip-{task}", SCORE, "private")],
+                    [one(f"gan-{task}", SCORE, "private")], chance=0.5, note=f", {task} task",
                 )
                 for task in tasks
             ),
@@ -51,9 +52,9 @@ def pittaluga_claims() -> list[Claim]:
             "Encoders beat blur on the private task",
             "Table 2: Army Base .754 against .914 blurred, Airport .750 against .869",
             tuple(
-                lower(
-                    f"private accuracy of the {task} task, {name} less blur",
-                    two(name, task), two("blur", task),
+                clearly_lower(
+                    f"private accuracy of the {task} task", (name, "blur"),
+                    [two(name, task)], [two("blur", task)], chance=0.5,
                 )
                 for name, task in hidden
             ),
@@ -78,14 +79,15 @@ def pittaluga_claims() -> list[Claim]:
             "More promoted tasks, more general utility and somewhat more leakage",
             "Table 2: Airfield .836 → .897, Amphitheater .785 → .862; Army Base .653 → .717 → .807",
             (
-                mean_lower(
-                    "accuracy of tasks neither hidden nor promoted, one promoted less three",
+                clearly_lower(
+                    "accuracy of tasks neither hidden nor promoted",
+                    ("one promoted", "three promoted"),
                     [two("promote-one", task) for task in others],
-                    [two("promote-three", task) for task in others],
+                    [two("promote-three", task) for task in others], chance=0.5,
                 ),
-                lower(
-                    "private accuracy, one promoted less three",
-                    two("promote-one", "first"), two("promote-three", "first"),
+                clearly_lower(
+                    "private accuracy", ("one promoted", "three promoted"),
+                    [two("promote-one", "first")], [two("promote-three", "first")], chance=0.5,
                 ),
             ),
         ),

@@ -1,11 +1,9 @@
 """Xiao's claims (X1 to X8), each as checks over the rows of their experiments."""
 
 from analysis.checks import Check, Claim
-from analysis.comparisons import falls, keeps_less_than, lower, not_lower
+from analysis.comparisons import clearly_lower, falls, keeps_less_than, not_lower
 from analysis.contrasts import FACE, MCC, SCORE, Cell
-
-LAMBDA2 = ("0", "1", "2", "3", "4", "5", "10")
-CUTS = ("conv1", "conv2", "conv3", "conv4", "avgpool", "fc")
+from analysis.paper_tables import CUTS, LAMBDA2
 
 
 def xiao_claims() -> list[Claim]:
@@ -20,8 +18,14 @@ def xiao_claims() -> list[Claim]:
     def three(cut: str, defence: str, metric: str, role: str = "") -> Cell:
         return Cell("xiao-table3", f"{cut}-{defence}", metric, role)
 
-    def pair(what: str, metric: str, role: str) -> Check:
-        return lower(what, one("defended", metric, role), one("undefended", metric, role))
+    def pair(what: str, metric: str, role: str, note: str = "") -> Check:
+        return clearly_lower(
+            what,
+            ("defended", "undefended"),
+            [one("defended", metric, role)],
+            [one("undefended", metric, role)],
+            note=note,
+        )
 
     def over(what: str, metric: str, role: str = "") -> Check:
         return falls(f"{what} falls with λ2", [two(value, metric, role) for value in LAMBDA2])
@@ -33,8 +37,8 @@ def xiao_claims() -> list[Claim]:
             "λ1 > 0 lowers face and feature similarity at a small cost in MCC",
             "Table 1, rows 1 and 2: .551 → .515, .835 → .574, MCC .641 → .612",
             (
-                pair("face similarity, defended less undefended, weak attacker", FACE, "weak"),
-                pair("feature similarity, defended less undefended", SCORE, "feature"),
+                pair("face similarity", FACE, "weak", ", weak attacker"),
+                pair("feature similarity", SCORE, "feature"),
                 not_lower(
                     "mean MCC, defended less undefended, above -0.05",
                     one("defended", MCC), one("undefended", MCC), 0.05,
@@ -54,8 +58,8 @@ def xiao_claims() -> list[Claim]:
                     )
                     for name in both
                 ),
-                pair("face similarity, defended less undefended, weak attacker", FACE, "weak"),
-                pair("face similarity, defended less undefended, strong attacker", FACE, "strong"),
+                pair("face similarity", FACE, "weak", ", weak attacker"),
+                pair("face similarity", FACE, "strong", ", strong attacker"),
             ),
         ),
         Claim(
@@ -64,9 +68,9 @@ def xiao_claims() -> list[Claim]:
             "Table 1, rows 1 and 5: .551 → .594; 2 and 6: .515 → .541; features .835 → .864, "
             ".574 → .633",
             tuple(
-                lower(
-                    f"{what} of {name}, with half the public images less with all of them",
-                    one(name, metric, role), one(name, metric, f"{role}_more"),
+                clearly_lower(
+                    f"{what} of {name}", ("with half the public images", "that with all of them"),
+                    [one(name, metric, role)], [one(name, metric, f"{role}_more")],
                 )
                 for name in both
                 for what, metric, role in (
@@ -92,9 +96,9 @@ def xiao_claims() -> list[Claim]:
             "Table 1, rows 3 and 9: .585 → .460; 4 and 10: .513 → .424; features .835 → .494, "
             ".574 → .489",
             tuple(
-                lower(
-                    f"{what} of {name}, for Smiling less for all attributes",
-                    one(f"{name}-smiling", metric, role), one(name, metric, role),
+                clearly_lower(
+                    f"{what} of {name}", ("for Smiling", "that for all attributes"),
+                    [one(f"{name}-smiling", metric, role)], [one(name, metric, role)],
                 )
                 for name in both
                 for what, metric, role in (
@@ -131,10 +135,10 @@ def xiao_claims() -> list[Claim]:
                     "face similarity falls with depth, undefended",
                     [three(cut, "undefended", FACE, "weak") for cut in CUTS],
                 ),
-                lower(
-                    "face similarity, fc less conv1, undefended",
-                    three("fc", "undefended", FACE, "weak"),
-                    three("conv1", "undefended", FACE, "weak"),
+                clearly_lower(
+                    "face similarity", ("fc", "conv1"),
+                    [three("fc", "undefended", FACE, "weak")],
+                    [three("conv1", "undefended", FACE, "weak")], note=", undefended",
                 ),
             ),
         ),
@@ -144,9 +148,10 @@ def xiao_claims() -> list[Claim]:
             "Table 3: face .36, .48, .49, .52, .50, .51 against .98, .95, .74, .64, .55, .54; LDA "
             ".28, .39, .34, .35, .42 against 1.96, 1.77, .78, .54, .52",
             tuple(
-                lower(
-                    f"{what} at {cut}, defended less undefended",
-                    three(cut, "defended", metric, role), three(cut, "undefended", metric, role),
+                clearly_lower(
+                    f"{what} at {cut}", ("defended", "undefended"),
+                    [three(cut, "defended", metric, role)],
+                    [three(cut, "undefended", metric, role)],
                 )
                 for cut in CUTS
                 for what, metric, role in (

@@ -5,6 +5,14 @@ from collections.abc import Sequence
 
 from analysis.checks import Check
 from analysis.contrasts import Cell, kendall
+from analysis.paper_tables import paper_figures
+
+COUNTS = 0.25
+"""Share of the paper's own difference from which on one of ours counts as one.
+
+Of a difference that is not there no number of seeds would ever show the sign: it takes a least size
+for a claim to be able to fail.
+"""
 
 
 def lower(what: str, low: Cell, high: Cell) -> Check:
@@ -14,6 +22,65 @@ def lower(what: str, low: Cell, high: Cell) -> Check:
         # Its own figures, such as its utility, are what they are also of a collapsed encoder.
         useful=(0,), leaky=(1,) if high.role else (),
     )  # fmt: skip
+
+
+def clearly_lower(
+    figure: str,
+    names: tuple[str, str],
+    low: Sequence[Cell],
+    high: Sequence[Cell],
+    chance: float | None = 0.0,
+    note: str = "",
+    printed: float | None = None,
+) -> Check:
+    """Claims that a figure, or the mean of some, is lower than another by as much as counts.
+
+    That is `COUNTS` of the paper's difference. It is taken as a share of what the higher one has
+    above chance, in the paper and here: what leaks is less here to begin with.
+
+    Args:
+        figure: What is compared.
+        names: What the lower and the higher one are called.
+        low: The figures that are claimed to be lower, which the paper prints.
+        high: As many that are claimed to be higher.
+        chance: What somebody who guesses has; None of a scale without a zero, such as decibels,
+            where the paper's difference counts as it is.
+        note: What else is to be said, at the end.
+        printed: The paper's higher figure, where its table of these has none.
+    """
+    top = _mean_in_paper(high) if printed is None else printed
+    gap = top - _mean_in_paper(low)
+    if chance is None:
+        part, bound = 1.0, -COUNTS * gap
+        what = f"{figure}, {names[0]} less {names[1]} (the paper's: {-gap:.1f}){note}"
+    else:
+        whole = gap / (top - chance)
+        part, bound = 1 - COUNTS * whole, 0.0
+        above = " above a half" if chance else ""
+        what = (
+            f"{figure}{above}, {names[0]} less {part:.1%} of {names[1]} (the paper's: "
+            f"{1 - whole:.1%}){note}"
+        )
+    count, floor = len(low), chance or 0.0
+
+    def less(values: Sequence[float], share: float) -> float:
+        return (
+            sum(value - floor for value in values[:count])
+            - share * sum(value - floor for value in values[count:])
+        ) / count
+
+    below, over = tuple(range(count)), tuple(range(count, 2 * count))
+    return Check(
+        what, (*low, *high), lambda v: less(v, part), bound, above=False, low=below, high=over,
+        # Of two encoders' leaks it is no proof that one that says nothing leaks less; in two means
+        # over tasks an encoder that is no use is what they are about.
+        useful=below, leaky=over if count == 1 and high[0].role else (),
+        direction=lambda v: less(v, 1.0),
+    )  # fmt: skip
+
+
+def _mean_in_paper(cells: Sequence[Cell]) -> float:
+    return math.fsum(paper_figures()[cell] for cell in cells) / len(cells)
 
 
 def not_lower(what: str, cell: Cell, than: Cell, margin: float) -> Check:
@@ -76,18 +143,4 @@ def ratio_above(what: str, cell: Cell, of: Cell, bound: float) -> Check:
     return Check(
         what, (cell, of), lambda v: v[0] / v[1] if v[1] else math.nan, bound, above=True,
         low=(1,), high=(0,), useful=(0,), leaky=(0,),
-    )  # fmt: skip
-
-
-def mean_lower(what: str, low: Sequence[Cell], high: Sequence[Cell]) -> Check:
-    """Claims that the mean of some figures is lower than that of as many others."""
-    count = len(low)
-    below = tuple(range(count))
-
-    def difference(values: Sequence[float]) -> float:
-        return (sum(values[:count]) - sum(values[count:])) / count
-
-    return Check(
-        what, (*low, *high), difference, 0.0, above=False,
-        low=below, high=tuple(range(count, 2 * count)), useful=below,
     )  # fmt: skip

@@ -3,11 +3,14 @@
 Figures are the papers' own (methods, section 5); shares of one where a paper prints per cent.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.claims_xiao import CUTS, LAMBDA2
 from analysis.contrasts import Cell
+
+LAMBDA2 = ("0", "1", "2", "3", "4", "5", "10")
+CUTS = ("conv1", "conv2", "conv3", "conv4", "avgpool", "fc")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,18 @@ def paper_tables() -> list[PaperTable]:
         _pittaluga_table1(), _pittaluga_table2(), _collapse(),
         _deep_table3(), _deep_table4(), _deep_figure7(), _one_defence(),
     ]  # fmt: skip
+
+
+@functools.cache
+def paper_figures() -> Mapping[Cell, float]:
+    """Every figure that a paper prints, by where it stands in our rows."""
+    return {
+        entry.cell: entry.paper
+        for table in paper_tables()
+        for _, entries in table.rows
+        for entry in entries
+        if entry.paper is not None
+    }
 
 
 Figures = Sequence[float | None]

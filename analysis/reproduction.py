@@ -14,7 +14,14 @@ from analysis.grids import Grid
 from analysis.paper_settings import SETTINGS_HEADS, settings_by_paper
 from analysis.paper_tables import PaperTable, paper_tables
 from analysis.reproduction_figures import draw_table
-from analysis.reproduction_tables import checks_grid, counted, paper_grid, runs_grid, why
+from analysis.reproduction_tables import (
+    checks_grid,
+    counted,
+    differing,
+    paper_grid,
+    runs_grid,
+    why,
+)
 from analysis.rows import ExperimentRows
 
 _BLOCK = re.compile(r"<!-- begin (\S+) -->\n(.*?)<!-- end \1 -->", re.DOTALL)
@@ -111,7 +118,8 @@ def _verdicts(results: Sequence[ClaimResult]) -> str:
         for r in results
     ]
     grid = Grid(("", "claim", "paper", "verdict", "checks"), rows)
-    return f"{counted(results)}.\n\n{grid.markdown()}"
+    said = differing(results)
+    return f"{counted(results)}.\n\n{grid.markdown()}\n\n{said[0].upper()}{said[1:]}"
 
 
 def verdict_lines(results: Sequence[ClaimResult]) -> list[str]:

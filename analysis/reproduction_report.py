@@ -16,6 +16,8 @@ from analysis.reproduction_figures import draw_table
 from analysis.reproduction_tables import (
     VERDICTS,
     claimed,
+    differing,
+    direction,
     figure,
     paper_grid,
     runs_grid,
@@ -58,6 +60,7 @@ class ShownCheck:
         claimed: The side of the bound.
         verdict: One of three.
         why: What keeps it open.
+        direction: What the direction alone would say.
         place: See `nearness`; None without an interval.
     """
 
@@ -68,6 +71,7 @@ class ShownCheck:
     claimed: str
     verdict: str
     why: str
+    direction: str
     place: float | None
 
 
@@ -89,6 +93,7 @@ def write_report(rows: ExperimentRows, path: Path) -> Path:
         size=rows.size,
         counts={name: sum(r.verdict == name for r in begun) for name in VERDICTS},
         claims=[(result, why(result)) for result in begun],
+        differing=differing(begun),
         waiting=[result.claim.name for result in results if result not in begun],
         papers=_papers(rows),
         checks=shown_checks(begun),
@@ -116,7 +121,7 @@ def shown_checks(results: Sequence[ClaimResult]) -> list[ShownCheck]:
     return [
         ShownCheck(
             result.claim.name, one.check.what, figure(one.found), one.found.count, claimed(one),
-            one.verdict, one.why, nearness(one),
+            one.verdict, one.why, direction(one), nearness(one),
         )
         for result in results
         for one in result.checks

@@ -39,21 +39,43 @@ def why(result: ClaimResult) -> str:
 def checks_grid(results: Sequence[ClaimResult]) -> Grid:
     """Every check of every claim."""
     return Grid(
-        ("", "what is compared", "mean over seeds (95% interval)", "seeds", "claimed", "verdict"),
+        (
+            "", "what is compared", "mean over seeds (95% interval)", "seeds", "claimed", "verdict",
+            "its plain difference",
+        ),
         [_check(result.claim.name, check) for result in results for check in result.checks],
-    )
+    )  # fmt: skip
 
 
 def _check(name: str, result: CheckResult) -> list[str]:
     said = result.verdict + (f" ({result.why})" if result.why else "")
     count = str(result.found.count)
-    return [name, result.check.what, figure(result.found), count, claimed(result), said]
+    found = figure(result.found)
+    return [name, result.check.what, found, count, claimed(result), said, direction(result)]
 
 
 def claimed(result: CheckResult) -> str:
     """On which side of its bound a check is claimed to lie."""
     check = result.check
     return f"{'above' if check.above else 'below'} {check.bound + 0.0:g}"  # no -0
+
+
+def direction(result: CheckResult) -> str:
+    """What a check would say if no more than the direction were asked for; may be empty."""
+    plain = result.direction
+    if plain is None or not plain.found.count:
+        return ""
+    return f"{figure(plain.found)}: {plain.verdict}"
+
+
+def differing(results: Sequence[ClaimResult]) -> str:
+    """Which claims the direction of differences alone would judge otherwise, in words."""
+    others = [
+        f"{r.claim.name} would be {r.by_direction}" for r in results if r.by_direction != r.verdict
+    ]
+    if not others:
+        return "by the direction of differences alone every verdict would be the same."
+    return f"by the direction of differences alone {' and '.join(others)}, the rest as it is."
 
 
 def paper_grid(rows: ExperimentRows, table: PaperTable) -> Grid:

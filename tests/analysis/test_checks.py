@@ -6,15 +6,16 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from analysis import comparisons
 from analysis.checks import Check, CheckResult, Claim, check_result, judge
 from analysis.claims import claims
 from analysis.comparisons import (
+    clearly_lower,
     falls,
     keeps_less,
     keeps_less_than,
     keeps_more,
     lower,
-    mean_lower,
     not_lower,
     ratio_above,
     single,
@@ -29,10 +30,17 @@ from analysis.contrasts import (
     seeds_to_tell_of,
     share_interval,
 )
-from analysis.paper_tables import paper_tables
+from analysis.paper_tables import paper_figures, paper_tables
 from analysis.rows import ExperimentRows
 
 LOW, HIGH = Cell("t", "a", "test", "weak"), Cell("t", "b", "test", "weak")
+PRINTED = {LOW: 0.6, HIGH: 0.8}
+
+
+@pytest.fixture(autouse=True)
+def paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the paper prints of a and b, beside what the real ones do."""
+    monkeypatch.setattr(comparisons, "paper_figures", lambda: {**paper_figures(), **PRINTED})
 
 
 def rows(figures: dict[str, list[float]], **changes: Any) -> ExperimentRows:
@@ -177,6 +185,53 @@ def test_lower(a: list[float], verdict: str) -> None:
     assert check_result(rows({"a": a, "b": [0.5] * 3}), lower("", LOW, HIGH)).verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("a", "verdict", "direction"),
+    [
+        # The paper's a has a quarter less than its b: a sixteenth less is asked for, 0.46875.
+        ([0.46, 0.461, 0.462], "reproduced", "reproduced"),
+        ([0.474, 0.475, 0.476], "not reproduced", "reproduced"),
+        ([0.49, 0.5, 0.51], "not reproduced", "undecided"),
+        ([0.6, 0.61, 0.62], "not reproduced", "not reproduced"),
+        ([0.42, 0.46, 0.5], "undecided", "undecided"),
+    ],
+)
+def test_a_difference_counts_from_a_quarter_of_the_paper_s(
+    a: list[float], verdict: str, direction: str
+) -> None:
+    found = check_result(
+        rows({"a": a, "b": [0.5] * 3}), clearly_lower("test", ("a", "b"), [LOW], [HIGH])
+    )
+    assert (found.verdict, found.direction and found.direction.verdict) == (verdict, direction)
+    assert found.found.mean == pytest.approx(a[1] - 0.46875)
+    assert found.check.what == "test, a less 93.8% of b (the paper's: 75.0%)"
+    claim = judge(rows({"a": a, "b": [0.5] * 3}), Claim("T1", "", "", (found.check,)))
+    assert (claim.verdict, claim.by_direction) == (verdict, direction)
+
+
+def test_it_is_of_what_lies_above_chance_and_of_means_and_in_decibels_as_it_is() -> None:
+    table = rows({"a": [0.6, 0.61, 0.62], "b": [0.7] * 3, "c": [0.8] * 3})
+    # The paper's 0.1 is a third of 0.3 above a half, 8.3% asked for: 0.11 - 0.91667 * 0.2.
+    half = check_result(table, clearly_lower("t", ("a", "b"), [LOW], [HIGH], chance=0.5))
+    assert half.check.what == "t above a half, a less 83.3% of b (the paper's: 33.3%)"
+    assert half.found.mean == pytest.approx(0.11 - (1 - (0.2 / 0.3) / 4) * 0.2)
+    decibels = check_result(table, clearly_lower("t", ("a", "b"), [LOW], [HIGH], chance=None))
+    assert (decibels.check.bound, decibels.found.mean) == pytest.approx((-0.05, -0.09))
+    assert decibels.check.what == "t, a less b (the paper's: -0.2)"
+    # Of two tasks the means, 0.6 and 0.9 in the paper; here 0.61 and 0.75.
+    both = clearly_lower("t", ("a", "b"), [LOW, LOW], [HIGH, Cell("t", "c", "test", "weak")],
+                         printed=0.9)  # fmt: skip
+    assert check_result(table, both).found.mean == pytest.approx(0.61 - (1 - 0.25 / 3) * 0.75)
+    plain = check_result(table, both).direction
+    assert plain is not None
+    assert (plain.found.mean, plain.check.bound) == pytest.approx((-0.14, 0.0))
+
+
+def test_of_what_the_paper_does_not_print_no_share_can_be_asked_for() -> None:
+    with pytest.raises(KeyError):
+        clearly_lower("", ("", ""), [Cell("t", "d", "test", "weak")], [HIGH])
+
+
 def test_a_lower_bound_is_no_evidence_of_little_leakage() -> None:
     found = check_result(
         rows({"a": [0.1, 0.1, 0.1], "b": [0.5] * 3}, saturated=False), lower("", LOW, HIGH)
@@ -196,7 +251,6 @@ def test_a_lower_bound_is_no_evidence_of_little_leakage() -> None:
         not_lower("", LOW, HIGH, 0.05),
         keeps_more("", LOW, HIGH, 0.0, 0.5),
         ratio_above("", LOW, HIGH, 2.0),
-        mean_lower("", [HIGH], [LOW]),
         single("", LOW, 0.5, above=True),
     ],
 )
@@ -208,6 +262,16 @@ def test_a_lower_bound_is_no_evidence_against_what_should_be_high(check: Check) 
     assert found.why == "a lower bound: an attacker of a had not saturated"
     # For the claim it speaks as well as any.
     assert check_result(rows(high, saturated=False), check).verdict == "reproduced"
+
+
+def test_nor_against_a_difference_that_counts() -> None:
+    check = clearly_lower("", ("", ""), [HIGH], [LOW], printed=1.0)
+    low = {"a": [0.1] * 3, "b": [0.5] * 3}
+    assert check_result(rows(low), check).verdict == "not reproduced"
+    found = check_result(rows(low, saturated=False), check)
+    assert (found.verdict, found.direction and found.direction.verdict) == ("undecided",) * 2
+    found = check_result(rows({"a": [2.0] * 3, "b": [0.5] * 3}, saturated=False), check)
+    assert found.verdict == "reproduced"
 
 
 def test_an_order_with_a_lower_bound_in_it_is_not_known() -> None:
@@ -263,7 +327,6 @@ def test_nor_does_it_speak_against_a_claim() -> None:
     # That it is no use, and that what it tells does not fall, does speak.
     useless = (
         not_lower("", LOW, HIGH, 0.05),
-        mean_lower("", [HIGH], [LOW]),
         falls("", [LOW, HIGH]),
     )
     for check in useless:
