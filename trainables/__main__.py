@@ -59,7 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", default="tiny", metavar="|".join(SIZES), help="default: tiny")
     parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")
     parser.add_argument("--only", default="", metavar="ENCODER,…", help="these encoders alone")
-    parser.add_argument("--processes", type=int, help="encoders at a time (cores; on a GPU 1)")
+    parser.add_argument(
+        "--processes", type=int,
+        help="encoders at a time (cores; on a GPU 1); they share the cores, with OMP_NUM_THREADS "
+        "threads each at most",
+    )  # fmt: skip
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
     return parser

@@ -155,6 +155,28 @@ def test_what_a_result_depends_on_is_in_its_name(tmp_path: Path) -> None:
     assert len({plain.path, *(other.path for other in others)}) == 4
 
 
+@pytest.mark.parametrize(
+    ("most", "processes", "threads"),
+    [
+        (None, 1, 8),
+        (None, 3, 2),
+        (None, 16, 1),
+        ("2", 1, 2),
+        ("2", 8, 1),
+        ("0", 1, 1),
+        ("2,1", 1, 8),
+    ],
+)
+def test_threads_are_the_cores_share_and_no_more_than_the_environment_allows(
+    monkeypatch: pytest.MonkeyPatch, most: str | None, processes: int, threads: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if most is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", most)
+    assert Place.here(processes, "cpu").threads == threads
+
+
 def test_bad_input_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("xiao-table1", tmp_path, "--only", "defended", "data.num_images=40") == 2
     assert "batch_size" in capsys.readouterr().err

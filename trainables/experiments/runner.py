@@ -62,9 +62,15 @@ class Place:
 
     @classmethod
     def here(cls, processes: int, device: str) -> "Place":
-        """This machine: so many processes, which share its cores."""
+        """This machine: so many processes, which share its cores.
+
+        Who starts two recipes beside each other says by OMP_NUM_THREADS how many of them are each
+        one's: two that both take all run slower than one after the other.
+        """
         spawn = multiprocessing.get_context("spawn")
-        threads = max(1, len(os.sched_getaffinity(0)) // processes)
+        cores = len(os.sched_getaffinity(0))
+        most = os.environ.get("OMP_NUM_THREADS", "")
+        threads = max(1, min(cores // processes, int(most) if most.isdecimal() else cores))
         parent = (os.getpid(),)
 
         def pool() -> Executor:
