@@ -77,13 +77,13 @@ def pittaluga_claims() -> list[Claim]:
         Claim(
             "P5",
             "More promoted tasks, more general utility and somewhat more leakage",
-            "Table 2: Airfield .836 → .897, Amphitheater .785 → .862; Army Base .653 → .717 → .807",
+            "Table 2: Arch .612 → .741, Hockey .821 → .918; Army Base .653 → .717 → .807",
             (
                 clearly_lower(
                     "accuracy of tasks neither hidden nor promoted",
                     ("one promoted", "three promoted"),
                     [two("promote-one", task) for task in others],
-                    [two("promote-three", task) for task in others], chance=0.5,
+                    [two("promote-three", task) for task in others], chance=0.5, leaks=False,
                 ),
                 clearly_lower(
                     "private accuracy", ("one promoted", "three promoted"),

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from analysis.checks import Check
+from analysis.checks import Check, Statistic
 from analysis.contrasts import Cell, kendall
 from analysis.paper_tables import paper_figures
 
@@ -11,7 +11,7 @@ COUNTS = 0.25
 """Share of the paper's own difference from which on one of ours counts as one.
 
 Of a difference that is not there no number of seeds would ever show the sign: it takes a least size
-for a claim to be able to fail.
+for a claim to be able to fail. (The methods page asks for the sign; `Check.direction` judges it.)
 """
 
 
@@ -29,53 +29,79 @@ def clearly_lower(
     names: tuple[str, str],
     low: Sequence[Cell],
     high: Sequence[Cell],
-    chance: float | None = 0.0,
-    note: str = "",
+    *,
+    chance: float = 0.0,
     printed: float | None = None,
+    leaks: bool = True,
+    note: str = "",
 ) -> Check:
     """Claims that a figure, or the mean of some, is lower than another by as much as counts.
 
-    That is `COUNTS` of the paper's difference. It is taken as a share of what the higher one has
-    above chance, in the paper and here: what leaks is less here to begin with.
+    That is `COUNTS` of the paper's difference, as a share of what the higher figure has above
+    chance, in the paper and here: what leaks is less here to begin with. Where it has nothing above
+    chance here, the sign has to do.
 
     Args:
         figure: What is compared.
         names: What the lower and the higher one are called.
         low: The figures that are claimed to be lower, which the paper prints.
         high: As many that are claimed to be higher.
-        chance: What somebody who guesses has; None of a scale without a zero, such as decibels,
-            where the paper's difference counts as it is.
-        note: What else is to be said, at the end.
+        chance: What somebody who guesses has; of a similarity or a score the scale's zero.
         printed: The paper's higher figure, where its table of these has none.
+        leaks: Whether the higher one is what an attacker gets, so that of a collapsed encoder it is
+            no evidence against the claim.
+        note: What else is to be said, at the end.
+
+    Raises:
+        ValueError: If the paper's figures do not differ so, or have nothing above chance.
     """
-    top = _mean_in_paper(high) if printed is None else printed
-    gap = top - _mean_in_paper(low)
-    if chance is None:
-        part, bound = 1.0, -COUNTS * gap
-        what = f"{figure}, {names[0]} less {names[1]} (the paper's: {-gap:.1f}){note}"
-    else:
-        whole = gap / (top - chance)
-        part, bound = 1 - COUNTS * whole, 0.0
-        above = " above a half" if chance else ""
-        what = (
-            f"{figure}{above}, {names[0]} less {part:.1%} of {names[1]} (the paper's: "
-            f"{1 - whole:.1%}){note}"
-        )
-    count, floor = len(low), chance or 0.0
+    bottom, top = _mean_in_paper(low), _mean_in_paper(high) if printed is None else printed
+    if not chance < top > bottom:
+        raise ValueError(f"{figure}: the paper has {bottom} and {top}, and {chance} by chance")
+    kept = (bottom - chance) / (top - chance)
+    part = 1 - COUNTS * (1 - kept)
+    above = " (above a half)" if chance else ""
+    count = len(low)
 
-    def less(values: Sequence[float], share: float) -> float:
-        return (
-            sum(value - floor for value in values[:count])
-            - share * sum(value - floor for value in values[count:])
-        ) / count
+    def short(values: Sequence[float]) -> float:
+        has = sum(values[count:]) / count - chance
+        return _difference(values, count) + (1 - part) * max(0.0, has)
 
+    return _differing(
+        f"{figure}{above}, {names[0]} less {part:.1%} of {names[1]} (the paper: {kept:.1%}){note}",
+        (low, high), short, 0.0, leaks,
+    )  # fmt: skip
+
+
+def clearly_lower_in_decibels(figure: str, names: tuple[str, str], low: Cell, high: Cell) -> Check:
+    """As `clearly_lower`, of a scale without a zero: the paper's difference counts as it is."""
+    gap = _mean_in_paper([high]) - _mean_in_paper([low])
+    if gap <= 0:
+        raise ValueError(f"{figure}: the paper has no fall, but {-gap} dB")
+    return _differing(
+        f"{figure}, {names[0]} less {names[1]} (the paper: {-gap:.1f} dB)",
+        ([low], [high]), lambda values: _difference(values, 1), -COUNTS * gap, leaks=True,
+    )  # fmt: skip
+
+
+def _difference(values: Sequence[float], count: int) -> float:
+    """The mean of the first `count` figures less that of the others, which are as many."""
+    return (sum(values[:count]) - sum(values[count:])) / count
+
+
+def _differing(
+    what: str,
+    cells: tuple[Sequence[Cell], Sequence[Cell]],
+    statistic: Statistic,
+    bound: float,
+    leaks: bool,
+) -> Check:
+    low, high = cells
+    count = len(low)
     below, over = tuple(range(count)), tuple(range(count, 2 * count))
     return Check(
-        what, (*low, *high), lambda v: less(v, part), bound, above=False, low=below, high=over,
-        # Of two encoders' leaks it is no proof that one that says nothing leaks less; in two means
-        # over tasks an encoder that is no use is what they are about.
-        useful=below, leaky=over if count == 1 and high[0].role else (),
-        direction=lambda v: less(v, 1.0),
+        what, (*low, *high), statistic, bound, above=False, low=below, high=over,
+        useful=below, leaky=over if leaks else (), direction=lambda v: _difference(v, count),
     )  # fmt: skip
 
 

@@ -118,8 +118,7 @@ def _verdicts(results: Sequence[ClaimResult]) -> str:
         for r in results
     ]
     grid = Grid(("", "claim", "paper", "verdict", "checks"), rows)
-    said = differing(results)
-    return f"{counted(results)}.\n\n{grid.markdown()}\n\n{said[0].upper()}{said[1:]}"
+    return f"{counted(results)}.\n\n{grid.markdown()}\n\n{differing(results)}"
 
 
 def verdict_lines(results: Sequence[ClaimResult]) -> list[str]:

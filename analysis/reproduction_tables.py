@@ -41,7 +41,7 @@ def checks_grid(results: Sequence[ClaimResult]) -> Grid:
     return Grid(
         (
             "", "what is compared", "mean over seeds (95% interval)", "seeds", "claimed", "verdict",
-            "its plain difference",
+            "by direction alone",
         ),
         [_check(result.claim.name, check) for result in results for check in result.checks],
     )  # fmt: skip
@@ -69,13 +69,10 @@ def direction(result: CheckResult) -> str:
 
 
 def differing(results: Sequence[ClaimResult]) -> str:
-    """Which claims the direction of differences alone would judge otherwise, in words."""
-    others = [
-        f"{r.claim.name} would be {r.by_direction}" for r in results if r.by_direction != r.verdict
-    ]
-    if not others:
-        return "by the direction of differences alone every verdict would be the same."
-    return f"by the direction of differences alone {' and '.join(others)}, the rest as it is."
+    """Which claims the direction of differences alone would judge otherwise, as a sentence."""
+    others = [f"{r.claim.name} {r.by_direction}" for r in results if r.by_direction != r.verdict]
+    found = f"{', '.join(others)}, the rest as it is" if others else "every verdict the same"
+    return f"By the direction of differences alone: {found}."
 
 
 def paper_grid(rows: ExperimentRows, table: PaperTable) -> Grid:

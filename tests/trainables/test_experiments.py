@@ -163,8 +163,8 @@ def test_what_a_result_depends_on_is_in_its_name(tmp_path: Path) -> None:
         (None, 16, 1),
         ("2", 1, 2),
         ("2", 8, 1),
-        ("0", 1, 1),
-        ("2,1", 1, 8),
+        ("0", 1, 8),
+        ("2,1", 1, 2),
     ],
 )
 def test_threads_are_the_cores_share_and_no_more_than_the_environment_allows(

@@ -64,13 +64,14 @@ class Place:
     def here(cls, processes: int, device: str) -> "Place":
         """This machine: so many processes, which share its cores.
 
-        Who starts two recipes beside each other says by OMP_NUM_THREADS how many of them are each
-        one's: two that both take all run slower than one after the other.
+        A process takes no more threads than OMP_NUM_THREADS: who starts two recipes beside each
+        other, each with fewer processes than cores, has to keep them off each other's cores.
         """
         spawn = multiprocessing.get_context("spawn")
-        cores = len(os.sched_getaffinity(0))
-        most = os.environ.get("OMP_NUM_THREADS", "")
-        threads = max(1, min(cores // processes, int(most) if most.isdecimal() else cores))
+        share = len(os.sched_getaffinity(0)) // processes
+        # Of a list, one number per level of nesting, the first.
+        most = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+        threads = max(1, min(share, int(most)) if most.isdecimal() and int(most) else share)
         parent = (os.getpid(),)
 
         def pool() -> Executor:
