@@ -140,12 +140,21 @@ def deepobfuscator_claims() -> list[Claim]:
                 ),
                 # Of these the paper has no levels ("increase by 1%"): the sign has to do.
                 *(
-                    lower(f"private accuracy, ({one}) less (f)", private(one), private("f"))
+                    lower(
+                        f"private accuracy ({task}), ({one}) less (f)",
+                        private(one, task), private("f", task),
+                    )
+                    for task in ("gender", "makeup")
                     for one in ("d", "e")
                 ),
-                lower(
-                    "cheekbone, (e) less (b)",
-                    intended("e", "cheekbone"), intended("b", "cheekbone"),
+                *(
+                    lower(
+                        f"{task}, ({more}) less ({less})", intended(more, task),
+                        intended(less, task),
+                    )
+                    for task, more, less in (
+                        ("cheekbone", "e", "b"), ("smile", "f", "c"), ("cheekbone", "f", "c"),
+                    )
                 ),
                 clearly_lower(
                     "smile's balanced accuracy", ("(d)", "(a)"),

@@ -11,7 +11,7 @@ COUNTS = 0.25
 """Share of the paper's own difference from which on one of ours counts as one.
 
 Of a difference that is not there no number of seeds would ever show the sign: it takes a least size
-for a claim to be able to fail. (The methods page asks for the sign; `Check.direction` judges it.)
+for a claim to be able to fail. What the sign alone says is `Check.direction`'s.
 """
 
 
@@ -53,14 +53,17 @@ def clearly_lower(
         note: What else is to be said, at the end.
 
     Raises:
-        ValueError: If the paper's figures do not differ so, or have nothing above chance.
+        ValueError: If the paper's figures do not differ so, or have nothing above chance, or there
+            are not as many of either.
     """
+    if len(low) != len(high):
+        raise ValueError(f"{figure}: as many low as high, got {len(low)} and {len(high)}")
     bottom, top = _mean_in_paper(low), _mean_in_paper(high) if printed is None else printed
     if not chance < top > bottom:
         raise ValueError(f"{figure}: the paper has {bottom} and {top}, and {chance} by chance")
     kept = (bottom - chance) / (top - chance)
     part = 1 - COUNTS * (1 - kept)
-    above = " (above a half)" if chance else ""
+    above = f" (above {chance})" if chance else ""
     count = len(low)
 
     def short(values: Sequence[float]) -> float:

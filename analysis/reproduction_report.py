@@ -17,7 +17,7 @@ from analysis.reproduction_tables import (
     VERDICTS,
     claimed,
     differing,
-    direction,
+    direction_in_words,
     figure,
     paper_grid,
     runs_grid,
@@ -121,7 +121,7 @@ def shown_checks(results: Sequence[ClaimResult]) -> list[ShownCheck]:
     return [
         ShownCheck(
             result.claim.name, one.check.what, figure(one.found), one.found.count, claimed(one),
-            one.verdict, one.why, direction(one), nearness(one),
+            one.verdict, one.why, direction_in_words(one), nearness(one),
         )
         for result in results
         for one in result.checks

@@ -51,7 +51,15 @@ def _check(name: str, result: CheckResult) -> list[str]:
     said = result.verdict + (f" ({result.why})" if result.why else "")
     count = str(result.found.count)
     found = figure(result.found)
-    return [name, result.check.what, found, count, claimed(result), said, direction(result)]
+    return [
+        name,
+        result.check.what,
+        found,
+        count,
+        claimed(result),
+        said,
+        direction_in_words(result),
+    ]
 
 
 def claimed(result: CheckResult) -> str:
@@ -60,7 +68,7 @@ def claimed(result: CheckResult) -> str:
     return f"{'above' if check.above else 'below'} {check.bound + 0.0:g}"  # no -0
 
 
-def direction(result: CheckResult) -> str:
+def direction_in_words(result: CheckResult) -> str:
     """What a check would say if no more than the direction were asked for; may be empty."""
     plain = result.direction
     if plain is None or not plain.found.count:

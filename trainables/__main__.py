@@ -61,8 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", default="", metavar="ENCODER,…", help="these encoders alone")
     parser.add_argument(
         "--processes", type=int,
-        help="encoders at a time (cores; on a GPU 1); they share the cores, with OMP_NUM_THREADS "
-        "threads each at most",
+        help="encoders at a time (cores; on a GPU 1); they share the cores, and take no more "
+        "threads each than OMP_NUM_THREADS, if it is set",
     )  # fmt: skip
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")

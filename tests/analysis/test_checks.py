@@ -33,7 +33,7 @@ from analysis.contrasts import (
     share_interval,
 )
 from analysis.paper_tables import paper_figures, paper_tables
-from analysis.reproduction_tables import differing, direction
+from analysis.reproduction_tables import differing, direction_in_words
 from analysis.rows import ExperimentRows
 
 LOW, HIGH, OTHER = (Cell("t", name, "test", "weak") for name in ("a", "b", "c"))
@@ -216,7 +216,7 @@ def test_it_is_of_what_lies_above_chance_and_of_means() -> None:
     table = rows({"a": [0.6, 0.61, 0.62], "b": [0.7] * 3, "c": [0.8] * 3})
     # The paper's b has 0.3 above a half, its a a third of that: a sixth less is asked for.
     half = check_result(table, clearly_lower("t", ("a", "b"), [LOW], [HIGH], chance=0.5))
-    assert half.check.what == "t (above a half), a less 83.3% of b (the paper: 33.3%)"
+    assert half.check.what == "t (above 0.5), a less 83.3% of b (the paper: 33.3%)"
     assert half.found.mean == pytest.approx(0.11 - 0.2 * 5 / 6)
     # Two tasks' means are 0.6 and 0.9 in the paper, a twelfth is asked for; here 0.61 and 0.75.
     both = clearly_lower("t", ("", ""), [LOW, LOW], [HIGH, OTHER], printed=0.9)
@@ -254,6 +254,12 @@ def test_a_difference_that_the_paper_does_not_have_cannot_be_asked_for() -> None
         clearly_lower("figure", ("", ""), [HIGH], [LOW])
     with pytest.raises(ValueError, match=r"and 0\.9 by chance"):
         clearly_lower("", ("", ""), [LOW], [HIGH], chance=0.9)
+    with pytest.raises(ValueError, match="and 0.8 by chance"):
+        clearly_lower("", ("", ""), [LOW], [HIGH], chance=0.8)
+    with pytest.raises(ValueError, match="as many low as high, got 1 and 2"):
+        clearly_lower("", ("", ""), [LOW], [HIGH, HIGH])
+    with pytest.raises(ValueError, match="no fall"):
+        clearly_lower_in_decibels("", ("", ""), LOW, LOW)
     with pytest.raises(ValueError, match="no fall"):
         clearly_lower_in_decibels("", ("", ""), HIGH, LOW)
 
@@ -282,11 +288,20 @@ def test_of_a_difference_too_a_collapsed_encoder_proves_nothing() -> None:
     below = clearly_lower("", ("", ""), [LOW], [HIGH])
     above = clearly_lower("", ("", ""), [HIGH], [LOW], printed=1.0)
     use = clearly_lower("", ("", ""), [HIGH], [LOW], printed=1.0, leaks=False)
+    decibels = clearly_lower_in_decibels("", ("", ""), LOW, HIGH)
+    # a in the second place of each side.
+    two = replace(
+        clearly_lower("", ("", ""), [LOW] * 2, [HIGH] * 2), cells=(OTHER, LOW) + (HIGH,) * 2
+    )
+    owt = replace(two, cells=(HIGH,) * 2 + (OTHER, LOW))
     verdicts = {
         (check, name): check_result(rows(figures, status="collapsed"), shown).verdict
-        for check, shown in (("below", below), ("above", above), ("use", use))
-        for name, figures in (("low", low), ("high", high))
-    }
+        for check, shown in (
+            ("below", below), ("above", above), ("use", use), ("decibels", decibels),
+            ("two", two), ("owt", owt),
+        )
+        for name, figures in (("low", {**low, "c": [0.1] * 3}), ("high", {**high, "c": [0.9] * 3}))
+    }  # fmt: skip
     assert verdicts == {
         ("below", "low"): "undecided",  # it leaks little because it says nothing
         ("below", "high"): "not reproduced",
@@ -294,6 +309,12 @@ def test_of_a_difference_too_a_collapsed_encoder_proves_nothing() -> None:
         ("above", "high"): "reproduced",
         ("use", "low"): "not reproduced",  # that it is no use is what is claimed not to be
         ("use", "high"): "reproduced",
+        ("decibels", "low"): "undecided",
+        ("decibels", "high"): "not reproduced",
+        ("two", "low"): "undecided",
+        ("two", "high"): "not reproduced",
+        ("owt", "low"): "undecided",
+        ("owt", "high"): "reproduced",
     }
 
 
@@ -306,7 +327,7 @@ def test_what_the_direction_alone_says_stands_in_a_sentence() -> None:
         differing(both) == "By the direction of differences alone: T1 undecided, the rest as it is."
     )
     assert differing(both[1:]) == "By the direction of differences alone: every verdict the same."
-    assert [direction(check) for result in both for check in result.checks] == [
+    assert [direction_in_words(check) for result in both for check in result.checks] == [
         "0.000 (-0.025 to 0.025): undecided",
         "",
     ]

@@ -164,6 +164,8 @@ def test_what_a_result_depends_on_is_in_its_name(tmp_path: Path) -> None:
         ("2", 1, 2),
         ("2", 8, 1),
         ("0", 1, 8),
+        (" 2", 1, 2),
+        ("many", 1, 8),
         ("2,1", 1, 2),
     ],
 )

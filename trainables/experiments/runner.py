@@ -64,8 +64,8 @@ class Place:
     def here(cls, processes: int, device: str) -> "Place":
         """This machine: so many processes, which share its cores.
 
-        A process takes no more threads than OMP_NUM_THREADS: who starts two recipes beside each
-        other, each with fewer processes than cores, has to keep them off each other's cores.
+        A process takes no more threads than OMP_NUM_THREADS: two recipes beside each other, each
+        with fewer processes than cores, would start more threads than there are cores.
         """
         spawn = multiprocessing.get_context("spawn")
         share = len(os.sched_getaffinity(0)) // processes
