@@ -1,18 +1,11 @@
 """Claims against rows whose answers are known by hand."""
 
-import math
-from dataclasses import replace
-from typing import Any
-
 import pandas as pd
 import pytest
 
-from analysis import comparisons
 from analysis.checks import Check, CheckResult, Claim, check_result, judge
 from analysis.claims import claims
 from analysis.comparisons import (
-    clearly_lower,
-    clearly_lower_in_decibels,
     falls,
     keeps_less,
     keeps_less_than,
@@ -22,66 +15,10 @@ from analysis.comparisons import (
     ratio_above,
     single,
 )
-from analysis.contrasts import (
-    Cell,
-    interval,
-    kendall,
-    paired,
-    read_cell,
-    seeds_to_tell,
-    seeds_to_tell_of,
-    share_interval,
-)
-from analysis.paper_tables import paper_figures, paper_tables
-from analysis.reproduction_tables import differing, direction_in_words
+from analysis.contrasts import Cell
+from analysis.paper_tables import paper_tables
 from analysis.rows import ExperimentRows
-
-LOW, HIGH, OTHER = (Cell("t", name, "test", "weak") for name in ("a", "b", "c"))
-PRINTED = {LOW: 0.6, HIGH: 0.8}
-
-
-@pytest.fixture(autouse=True)
-def paper(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the paper prints of a and b, beside what the real ones do."""
-    monkeypatch.setattr(comparisons, "paper_figures", lambda: {**paper_figures(), **PRINTED})
-
-
-def rows(figures: dict[str, list[float]], **changes: Any) -> ExperimentRows:
-    """One attack row per figure, and an encoder's row for each; `changes` hold for encoder a."""
-    table = []
-    for encoder, values in figures.items():
-        for seed, value in enumerate(values):
-            own = changes if encoder == "a" else {}
-            common = {"recipe": "t", "size": "small", "encoder": encoder, "seed": seed}
-            status = own.get("status", "finished")
-            table.append({**common, "role": "", "attacker": None, "status": status})
-            saturated = own.get("saturated", True)
-            table.append(
-                {**common, "role": "weak", "attacker": "decoder", "saturated": saturated,
-                 "test": value}
-            )  # fmt: skip
-    return ExperimentRows("small", pd.DataFrame(table), {})
-
-
-def test_student_s_interval_by_hand() -> None:
-    # Mean 2, deviation 1, t of two degrees 4.302653: half is 4.302653 / sqrt(3).
-    found = interval([1.0, 2.0, 3.0])
-    assert found.mean == 2.0
-    assert found.high - found.mean == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
-    assert found.mean - found.low == pytest.approx(2.484138, rel=1e-6)
-    assert interval([5.0, 5.0]).low == interval([5.0, 5.0]).high == 5.0
-    assert math.isnan(interval([5.0]).low)
-    assert interval([]).count == 0
-
-
-def test_how_many_seeds_would_tell_by_hand() -> None:
-    # Mean 2, deviation 1. t / sqrt(n): 2.4841 of 3 seeds, 1.5912 of 4, 1.2417 of 5, 1.0494 of 6,
-    # 0.9248 of 7 (t of 2 to 6 degrees: 4.3027, 3.1824, 2.7764, 2.5706, 2.4469).
-    found = interval([1.0, 2.0, 3.0])
-    assert [seeds_to_tell(found, bound) for bound in (5.0, 0.3, 0.75, 3.1, 1.0)] == [3, 4, 5, 6, 7]
-    assert seeds_to_tell(found, 2.0) is None
-    assert seeds_to_tell(found, 2.1) is None
-    assert seeds_to_tell(interval([1.0]), 5.0) is None
+from tests.analysis.attack_rows import HIGH, LOW, rows
 
 
 def test_what_is_undecided_says_what_it_would_take() -> None:
@@ -101,17 +38,6 @@ def test_what_is_undecided_says_what_it_would_take() -> None:
     assert check_result(bound, lower("", LOW, HIGH)).why == "about 7 seeds would tell, against it"
 
 
-def test_what_is_yes_or_no_of_a_seed_has_an_exact_interval_by_hand() -> None:
-    # Of n alike, no more than p with p^n = 0.025: 0.2924 of 3, 0.4782 of 5, 0.5407 of 6.
-    three, six = share_interval([1.0] * 3), share_interval([0.0] * 6)
-    assert (three.mean, three.low, three.high) == (1.0, pytest.approx(0.2924, abs=1e-4), 1.0)
-    assert (six.mean, six.low, six.high) == (0.0, 0.0, pytest.approx(1 - 0.5407, abs=1e-4))
-    # One of two: 1 - (1 - p)^2 = 0.025, and as much from the other end.
-    half = share_interval([1.0, 0.0])
-    assert half.low == pytest.approx(0.0126, abs=1e-4)
-    assert half.high == pytest.approx(0.9874, abs=1e-4)
-
-
 def test_three_that_collapse_alike_decide_nothing_and_six_do() -> None:
     collapsed = Cell("t", "a", "collapsed")
 
@@ -125,16 +51,6 @@ def test_three_that_collapse_alike_decide_nothing_and_six_do() -> None:
     assert found(3, False).why == "about 6 seeds would tell, against it"
     assert found(6, True).verdict == "reproduced"
     assert found(6, False).verdict == "not reproduced"
-
-
-def test_shares_on_either_side_of_a_half_take_as_many_seeds() -> None:
-    cells = [Cell("t", "a", "collapsed")]
-    for yes, count in ((1, 6), (3, 10), (2, 7)):
-        rare = share_interval([1.0] * yes + [0.0] * (count - yes))
-        often = share_interval([0.0] * yes + [1.0] * (count - yes))
-        assert seeds_to_tell_of(cells, rare, 0.5) == seeds_to_tell_of(cells, often, 0.5) is not None
-    # One of six, and no more: 2 of 12 have an upper end of 0.484, 2 of 11 of 0.518.
-    assert seeds_to_tell_of(cells, share_interval([1.0] + [0.0] * 5), 0.5) == 12
 
 
 def test_one_check_against_a_claim_is_enough_and_for_it_all_must_speak() -> None:
@@ -155,26 +71,6 @@ def test_one_check_against_a_claim_is_enough_and_for_it_all_must_speak() -> None
 
 
 @pytest.mark.parametrize(
-    ("values", "tau"),
-    [
-        ([1, 2, 3, 4], 1.0),
-        ([4, 3, 2, 1], -1.0),
-        ([1, 3, 2], 1 / 3),  # rising: 1-3, 1-2; falling: 3-2
-        ([2, 2, 2], 0.0),
-        ([1, 1, 2], 2 / 3),  # a tie counts as neither
-    ],
-)
-def test_kendall_by_hand(values: list[float], tau: float) -> None:
-    assert kendall(values) == pytest.approx(tau)
-
-
-def test_seeds_are_paired_and_a_missing_one_is_left_out() -> None:
-    table = rows({"a": [0.1, 0.2, math.nan], "b": [0.5, 0.9, 0.9]})
-    cells = [read_cell(table, LOW), read_cell(table, HIGH)]
-    assert paired(cells, lambda v: v[1] - v[0]) == pytest.approx({0: 0.4, 1: 0.7})
-
-
-@pytest.mark.parametrize(
     ("a", "verdict"),
     [
         ([0.1, 0.11, 0.12], "reproduced"),
@@ -186,151 +82,6 @@ def test_seeds_are_paired_and_a_missing_one_is_left_out() -> None:
 )
 def test_lower(a: list[float], verdict: str) -> None:
     assert check_result(rows({"a": a, "b": [0.5] * 3}), lower("", LOW, HIGH)).verdict == verdict
-
-
-@pytest.mark.parametrize(
-    ("a", "verdict", "direction"),
-    [
-        # The paper's a has a quarter less than its b: a sixteenth less is asked for, 0.46875.
-        ([0.46, 0.461, 0.462], "reproduced", "reproduced"),
-        ([0.474, 0.475, 0.476], "not reproduced", "reproduced"),
-        ([0.49, 0.5, 0.51], "not reproduced", "undecided"),
-        ([0.6, 0.61, 0.62], "not reproduced", "not reproduced"),
-        ([0.42, 0.46, 0.5], "undecided", "undecided"),
-    ],
-)
-def test_a_difference_counts_from_a_quarter_of_the_paper_s(
-    a: list[float], verdict: str, direction: str
-) -> None:
-    found = check_result(
-        rows({"a": a, "b": [0.5] * 3}), clearly_lower("test", ("a", "b"), [LOW], [HIGH])
-    )
-    assert (found.verdict, found.direction and found.direction.verdict) == (verdict, direction)
-    assert found.found.mean == pytest.approx(a[1] - 0.46875)
-    assert found.check.what == "test, a less 93.8% of b (the paper: 75.0%)"
-    claim = judge(rows({"a": a, "b": [0.5] * 3}), Claim("T1", "", "", (found.check,)))
-    assert (claim.verdict, claim.by_direction) == (verdict, direction)
-
-
-def test_it_is_of_what_lies_above_chance_and_of_means() -> None:
-    table = rows({"a": [0.6, 0.61, 0.62], "b": [0.7] * 3, "c": [0.8] * 3})
-    # The paper's b has 0.3 above a half, its a a third of that: a sixth less is asked for.
-    half = check_result(table, clearly_lower("t", ("a", "b"), [LOW], [HIGH], chance=0.5))
-    assert half.check.what == "t (above 0.5), a less 83.3% of b (the paper: 33.3%)"
-    assert half.found.mean == pytest.approx(0.11 - 0.2 * 5 / 6)
-    # Two tasks' means are 0.6 and 0.9 in the paper, a twelfth is asked for; here 0.61 and 0.75.
-    both = clearly_lower("t", ("", ""), [LOW, LOW], [HIGH, OTHER], printed=0.9)
-    found = check_result(table, both)
-    assert found.found.mean == pytest.approx(0.61 - 0.75 * 11 / 12)
-    assert found.direction is not None
-    assert (found.direction.found.mean, found.direction.check.bound) == pytest.approx((-0.14, 0.0))
-
-
-def test_decibels_count_as_they_are() -> None:
-    # The paper's a is 0.2 lower: 0.05 is asked for. a is lower by 0.04 for certain.
-    check = clearly_lower_in_decibels("t", ("a", "b"), LOW, HIGH)
-    assert check.what == "t, a less b (the paper: -0.2 dB)"
-    found = check_result(rows({"a": [0.459, 0.46, 0.461], "b": [0.5] * 3}), check)
-    assert (found.check.bound, found.found.mean) == pytest.approx((-0.05, -0.04))
-    assert (found.verdict, found.direction and found.direction.verdict) == (
-        "not reproduced",
-        "reproduced",
-    )
-
-
-def test_where_nothing_lies_above_chance_the_sign_has_to_do() -> None:
-    table = rows({"a": [0.4819, 0.482, 0.4821], "b": [0.48] * 3})
-    found = check_result(table, clearly_lower("", ("", ""), [LOW], [HIGH], chance=0.5))
-    assert found.found.mean == pytest.approx(0.002)
-    assert found.verdict == "not reproduced"
-
-
-def test_a_difference_that_the_paper_does_not_have_cannot_be_asked_for() -> None:
-    with pytest.raises(KeyError):
-        clearly_lower("", ("", ""), [OTHER], [HIGH])
-    with pytest.raises(
-        ValueError, match=r"figure: the paper has 0\.8 and 0\.6, and 0\.0 by chance"
-    ):
-        clearly_lower("figure", ("", ""), [HIGH], [LOW])
-    with pytest.raises(ValueError, match=r"and 0\.9 by chance"):
-        clearly_lower("", ("", ""), [LOW], [HIGH], chance=0.9)
-    with pytest.raises(ValueError, match="and 0.8 by chance"):
-        clearly_lower("", ("", ""), [LOW], [HIGH], chance=0.8)
-    with pytest.raises(ValueError, match="as many low as high, got 1 and 2"):
-        clearly_lower("", ("", ""), [LOW], [HIGH, HIGH])
-    with pytest.raises(ValueError, match="no fall"):
-        clearly_lower_in_decibels("", ("", ""), LOW, LOW)
-    with pytest.raises(ValueError, match="no fall"):
-        clearly_lower_in_decibels("", ("", ""), HIGH, LOW)
-
-
-def test_of_a_difference_too_a_lower_bound_speaks_one_way_alone() -> None:
-    low, high = {"a": [0.1] * 3, "b": [0.5] * 3}, {"a": [0.9] * 3, "b": [0.5] * 3}
-    below = clearly_lower("", ("", ""), [LOW], [HIGH])
-    assert check_result(rows(low), below).verdict == "reproduced"
-    assert check_result(rows(low, saturated=False), below).verdict == "undecided"
-    assert check_result(rows(high, saturated=False), below).verdict == "not reproduced"
-    above = clearly_lower("", ("", ""), [HIGH], [LOW], printed=1.0)
-    assert check_result(rows(low), above).verdict == "not reproduced"
-    found = check_result(rows(low, saturated=False), above)
-    assert (found.verdict, found.direction and found.direction.verdict) == ("undecided",) * 2
-    assert check_result(rows(high, saturated=False), above).verdict == "reproduced"
-    # Wherever among several it stands.
-    several = {**low, "c": [0.1] * 3}
-    for first, second in (([LOW, OTHER], [HIGH] * 2), ([OTHER, LOW], [HIGH] * 2)):
-        check = clearly_lower("", ("", ""), [LOW] * 2, [HIGH] * 2)
-        check = replace(check, cells=(*first, *second))
-        assert check_result(rows(several, saturated=False), check).verdict == "undecided"
-
-
-def test_of_a_difference_too_a_collapsed_encoder_proves_nothing() -> None:
-    low, high = {"a": [0.1] * 3, "b": [0.5] * 3}, {"a": [0.9] * 3, "b": [0.5] * 3}
-    below = clearly_lower("", ("", ""), [LOW], [HIGH])
-    above = clearly_lower("", ("", ""), [HIGH], [LOW], printed=1.0)
-    use = clearly_lower("", ("", ""), [HIGH], [LOW], printed=1.0, leaks=False)
-    decibels = clearly_lower_in_decibels("", ("", ""), LOW, HIGH)
-    # a in the second place of each side.
-    two = replace(
-        clearly_lower("", ("", ""), [LOW] * 2, [HIGH] * 2), cells=(OTHER, LOW) + (HIGH,) * 2
-    )
-    owt = replace(two, cells=(HIGH,) * 2 + (OTHER, LOW))
-    verdicts = {
-        (check, name): check_result(rows(figures, status="collapsed"), shown).verdict
-        for check, shown in (
-            ("below", below), ("above", above), ("use", use), ("decibels", decibels),
-            ("two", two), ("owt", owt),
-        )
-        for name, figures in (("low", {**low, "c": [0.1] * 3}), ("high", {**high, "c": [0.9] * 3}))
-    }  # fmt: skip
-    assert verdicts == {
-        ("below", "low"): "undecided",  # it leaks little because it says nothing
-        ("below", "high"): "not reproduced",
-        ("above", "low"): "undecided",
-        ("above", "high"): "reproduced",
-        ("use", "low"): "not reproduced",  # that it is no use is what is claimed not to be
-        ("use", "high"): "reproduced",
-        ("decibels", "low"): "undecided",
-        ("decibels", "high"): "not reproduced",
-        ("two", "low"): "undecided",
-        ("two", "high"): "not reproduced",
-        ("owt", "low"): "undecided",
-        ("owt", "high"): "reproduced",
-    }
-
-
-def test_what_the_direction_alone_says_stands_in_a_sentence() -> None:
-    table = rows({"a": [0.49, 0.5, 0.51], "b": [0.5] * 3, "c": [0.1] * 3})
-    small = Claim("T1", "", "", (clearly_lower("", ("", ""), [LOW], [HIGH]),))
-    plain = Claim("T2", "", "", (lower("", OTHER, HIGH),))
-    both = [judge(table, claim) for claim in (small, plain)]
-    assert (
-        differing(both) == "By the direction of differences alone: T1 undecided, the rest as it is."
-    )
-    assert differing(both[1:]) == "By the direction of differences alone: every verdict the same."
-    assert [direction_in_words(check) for result in both for check in result.checks] == [
-        "0.000 (-0.025 to 0.025): undecided",
-        "",
-    ]
 
 
 def test_a_lower_bound_is_no_evidence_of_little_leakage() -> None:
