@@ -7,7 +7,7 @@ from analysis.checks import Check, Statistic
 from analysis.contrasts import Cell, kendall
 from analysis.paper_tables import paper_figures
 
-COUNTS = 0.25
+LEAST_SHARE = 0.25
 """Share of the paper's own difference from which on one of ours counts as one.
 
 Of a difference that is not there no number of seeds would ever show the sign: it takes a least size
@@ -37,7 +37,7 @@ def clearly_lower(
 ) -> Check:
     """Claims that a figure, or the mean of some, is lower than another by as much as counts.
 
-    That is `COUNTS` of the paper's difference, as a share of what the higher figure has above
+    That is `LEAST_SHARE` of the paper's difference, as a share of what the higher figure has above
     chance, in the paper and here: what leaks is less here to begin with. Where it has nothing above
     chance here, the sign has to do.
 
@@ -62,7 +62,7 @@ def clearly_lower(
     if not chance < top > bottom:
         raise ValueError(f"{figure}: the paper has {bottom} and {top}, and {chance} by chance")
     kept = (bottom - chance) / (top - chance)
-    part = 1 - COUNTS * (1 - kept)
+    part = 1 - LEAST_SHARE * (1 - kept)
     above = f" (above {chance})" if chance else ""
     count = len(low)
 
@@ -83,7 +83,7 @@ def clearly_lower_in_decibels(figure: str, names: tuple[str, str], low: Cell, hi
         raise ValueError(f"{figure}: the paper has no fall, but {-gap} dB")
     return _differing(
         f"{figure}, {names[0]} less {names[1]} (the paper: {-gap:.1f} dB)",
-        ([low], [high]), lambda values: _difference(values, 1), -COUNTS * gap, leaks=True,
+        ([low], [high]), lambda values: _difference(values, 1), -LEAST_SHARE * gap, leaks=True,
     )  # fmt: skip
 
 

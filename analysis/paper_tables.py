@@ -251,7 +251,7 @@ def _deep_table3() -> PaperTable:
 def _deep_table4() -> PaperTable:
     papers: dict[tuple[str, str], tuple[str, Figures]] = {
         ("defended", "mirror"): ("DeepObfuscator", (.3175, 6.32)),
-        # Which of the two its own figures are the paper does not say.
+        # Not in the paper; for comparison.
         ("defended", "in_loop"): ("DeepObfuscator, in the loop", (None, None)),
         ("undefended", "mirror"): ("no adversary", (.9458, 27.81)),
         ("noise", "mirror"): ("noise", (.7263, 16.97)),

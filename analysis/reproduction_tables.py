@@ -49,17 +49,10 @@ def checks_grid(results: Sequence[ClaimResult]) -> Grid:
 
 def _check(name: str, result: CheckResult) -> list[str]:
     said = result.verdict + (f" ({result.why})" if result.why else "")
-    count = str(result.found.count)
-    found = figure(result.found)
     return [
-        name,
-        result.check.what,
-        found,
-        count,
-        claimed(result),
-        said,
-        direction_in_words(result),
-    ]
+        name, result.check.what, figure(result.found), str(result.found.count), claimed(result),
+        said, direction_in_words(result),
+    ]  # fmt: skip
 
 
 def claimed(result: CheckResult) -> str:
