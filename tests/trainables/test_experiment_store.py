@@ -141,6 +141,20 @@ def test_an_attack_says_when_it_was_best(tmp_path: Path) -> None:
     assert "best_step" not in by_role["in_loop_attribute"]
 
 
+def test_a_row_says_how_the_loop_ended(tmp_path: Path) -> None:
+    experiment = load_experiment("deepobfuscator-table4", "tiny")
+    folder = encoder_folder(experiment.encoders[0], 0, tmp_path)
+    folder.path.mkdir(parents=True)
+    training = {
+        "status": "finished", "train/classifier_loss": 0.2, "train/utility_loss_step1": 0.3,
+        "train/share/utility_loss": 0.9, "train/selection_mcc": 0.8, "made": {},
+    }  # fmt: skip
+    (folder.path / "protect.json").write_text(json.dumps(training))
+    (row,) = rows(experiment, tmp_path, Brought())
+    kept = {name: value for name, value in row.items() if "loss" in name or "train" in name}
+    assert kept == {"last_round/classifier_loss": 0.2, "last_round/utility_loss_step1": 0.3}
+
+
 def test_of_a_diverged_network_it_is_not_said_whether_it_collapses(tmp_path: Path) -> None:
     experiment = load_experiment("pittaluga-collapse", "tiny")
     made = {"code": "", "machine": "", "torch": ""}

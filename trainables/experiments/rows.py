@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ NOT_KEPT = ("train/", "train_step", "curve", "done", "progress", "made")
 """What of a result is no figure of its own."""
 OWN_NAMES = ("seed", "reconstructions")
 """Likewise: the seed that an attack derived, and a folder of the machine that made it."""
+LOSSES = re.compile(r"train/(\w+_loss(?:_step\d)?)")
+"""What every player's loss is called in a round's report."""
 
 
 def rows(experiment: Experiment, work: Path, brought: Brought) -> list[Row]:
@@ -99,7 +102,7 @@ def _rows_of(folder: EncoderFolder) -> list[Row]:
     if training is not None:
         figures = {f"codes/{name}": value for name, value in codes.items()}
         made = _made(training)
-        own = _figures(training)
+        own = _figures(training) | _last_losses(training)
         if training["status"] != "diverged":  # of such a network nothing is known
             own["collapsed"] = float(training["status"] == "collapsed")
         # A table asks for what it calls `smile`, whatever attribute that is in this size.
@@ -124,6 +127,12 @@ def _rows_of(folder: EncoderFolder) -> list[Row]:
                 {"role": role, **_figures(entry), **_best_step(entry), **metrics, **_made(entry)}
             )
     return found
+
+
+def _last_losses(training: Mapping[str, Any]) -> Row:
+    """Every player's loss in the last round: how the loop ended, as DeepObfuscator's Figure 6."""
+    found = {LOSSES.fullmatch(name): value for name, value in training.items()}
+    return {f"last_round/{match[1]}": value for match, value in found.items() if match}
 
 
 def _best_step(attack: Mapping[str, Any]) -> Row:
