@@ -6,7 +6,7 @@ otherwise: too few seeds, too wide an interval, or a figure that is only a lower
 it were higher, say something else.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -171,7 +171,7 @@ def _held(rows: ExperimentRows, check: Check) -> CheckResult:
         return CheckResult(check, found, "undecided", f"{found.count} of {MIN_SEEDS} seeds")
     side = _side(found, check)
     # More seeds would not help: it is what they would show that a caveat is about.
-    if why := _caveat(cells, check, _leans_to_claim(found, check)):
+    if why := _caveat(cells, check, made.keys(), _leans_to_claim(found, check)):
         return CheckResult(check, found, "undecided", why)
     if side != "undecided":
         return CheckResult(check, found, side, "")
@@ -199,15 +199,16 @@ def _side(found: SeedMean, check: Check) -> Verdict:
     return "undecided"
 
 
-def _caveat(cells: Sequence[Values], check: Check, for_the_claim: bool) -> str:
+def _caveat(cells: Sequence[Values], check: Check, compared: Set[int], for_the_claim: bool) -> str:
     """Why figures that speak for a claim, or against it, may not."""
-    bounds = [
-        place for place in (check.low if for_the_claim else check.high) if cells[place].bounds
-    ]
-    if bounds:
+    asked = check.low if for_the_claim else check.high
+    if bounds := [place for place in asked if cells[place].bounds & compared]:
         return f"a lower bound: an attacker of {_named(check, bounds)} had not saturated"
     asked = check.useful if for_the_claim else check.leaky
-    broken = [place for place in asked if cells[place].broken]
+    # A seed that diverged could not be compared, and is not left out in silence.
+    broken = [
+        place for place in asked if cells[place].collapsed & compared or cells[place].diverged
+    ]
     return f"{_named(check, broken)} collapsed or diverged" if broken else ""
 
 

@@ -152,6 +152,9 @@ def xiao_claims() -> list[Claim]:
                     f"{what} at {cut}", ("defended", "undefended"),
                     [three(cut, "defended", metric, role)],
                     [three(cut, "undefended", metric, role)],
+                    # With two or three images of each person even noise has a score of about 1.
+                    chance_here=three(cut, "undefended", "codes/chance_lda_score")
+                    if what == "LDA score" else None,
                 )
                 for cut in CUTS
                 for what, metric, role in (

@@ -31,6 +31,7 @@ def clearly_lower(
     high: Sequence[Cell],
     *,
     chance: float = 0.0,
+    chance_here: Cell | None = None,
     printed: float | None = None,
     leaks: bool = True,
     note: str = "",
@@ -47,6 +48,8 @@ def clearly_lower(
         low: The figures that are claimed to be lower, which the paper prints.
         high: As many that are claimed to be higher.
         chance: What somebody who guesses has; of a similarity or a score the scale's zero.
+        chance_here: Where our rows know it and the paper does not. The paper's share is then taken
+            for smaller than it is, and less asked for.
         printed: The paper's higher figure, where its table of these has none.
         leaks: Whether the higher one is what an attacker gets, so that of a collapsed encoder it is
             no evidence against the claim.
@@ -63,16 +66,17 @@ def clearly_lower(
         raise ValueError(f"{figure}: the paper has {bottom} and {top}, and {chance} by chance")
     kept = (bottom - chance) / (top - chance)
     part = 1 - LEAST_SHARE * (1 - kept)
-    above = f" (above {chance})" if chance else ""
+    above = f" (above {chance})" if chance else " (above chance)" if chance_here else ""
     count = len(low)
 
     def short(values: Sequence[float]) -> float:
-        has = sum(values[count:]) / count - chance
+        guessed = chance if chance_here is None else values[-1]
+        has = sum(values[count : 2 * count]) / count - guessed
         return _difference(values, count) + (1 - part) * max(0.0, has)
 
     return _differing(
         f"{figure}{above}, {names[0]} less {part:.1%} of {names[1]} (the paper: {kept:.1%}){note}",
-        (low, high), short, 0.0, leaks,
+        (low, high), short, 0.0, leaks, () if chance_here is None else (chance_here,),
     )  # fmt: skip
 
 
@@ -88,8 +92,8 @@ def clearly_lower_in_decibels(figure: str, names: tuple[str, str], low: Cell, hi
 
 
 def _difference(values: Sequence[float], count: int) -> float:
-    """The mean of the first `count` figures less that of the others, which are as many."""
-    return (sum(values[:count]) - sum(values[count:])) / count
+    """The mean of the first `count` figures less that of the `count` after them."""
+    return (sum(values[:count]) - sum(values[count : 2 * count])) / count
 
 
 def _differing(
@@ -98,12 +102,13 @@ def _differing(
     statistic: Statistic,
     bound: float,
     leaks: bool,
+    beside: Sequence[Cell] = (),
 ) -> Check:
     low, high = cells
     count = len(low)
     below, over = tuple(range(count)), tuple(range(count, 2 * count))
     return Check(
-        what, (*low, *high), statistic, bound, above=False, low=below, high=over,
+        what, (*low, *high, *beside), statistic, bound, above=False, low=below, high=over,
         useful=below, leaky=over if leaks else (), direction=lambda v: _difference(v, count),
     )  # fmt: skip
 

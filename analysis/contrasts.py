@@ -51,12 +51,14 @@ class Values:
     Attributes:
         by_seed: Seed → figure; seeds whose figure is missing or not finite are left out.
         bounds: Seeds whose attacker did not saturate: lower bounds of what it can get.
-        broken: Seeds whose encoder diverged or collapsed.
+        collapsed: Seeds whose encoder collapsed.
+        diverged: Seeds whose encoder diverged: nothing can attack such a one.
     """
 
     by_seed: Mapping[int, float]
     bounds: frozenset[int]
-    broken: frozenset[int]
+    collapsed: frozenset[int]
+    diverged: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,13 @@ def read_cell(rows: ExperimentRows, cell: Cell) -> Values:
         if pd.notna(value) and math.isfinite(value)
     }
     unsaturated = chosen["saturated"].eq(False) if cell.role else pd.Series(False, chosen.index)
-    broken = own.loc[own["status"].isin(["diverged", "collapsed"]), "seed"]
     return Values(
         by_seed,
         frozenset(chosen.loc[unsaturated, "seed"].astype(int)),
-        frozenset(broken.astype(int)),
+        *(
+            frozenset(own.loc[own["status"] == status, "seed"].astype(int))
+            for status in ("collapsed", "diverged")
+        ),
     )
 
 

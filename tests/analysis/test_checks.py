@@ -158,6 +158,22 @@ def test_a_collapsed_encoder_is_not_private() -> None:
     assert "collapsed" in found.why
 
 
+def test_a_seed_that_is_not_compared_has_no_say_unless_it_diverged() -> None:
+    # The fourth seed of a has no partner; it collapsed, and its attacker had not saturated.
+    table = rows({"a": [0.1, 0.11, 0.12, 0.1], "b": [0.5] * 3})
+    fourth = (table.table["encoder"] == "a") & (table.table["seed"] == 3)
+
+    def found(status: str, saturated: bool = True) -> str:
+        own = fourth & (table.table["role"] == "")
+        table.table.loc[own, "status"] = status
+        table.table.loc[fourth & ~own, "saturated"] = saturated
+        return check_result(table, lower("", LOW, HIGH)).verdict
+
+    assert found("finished") == found("collapsed") == "reproduced"
+    assert found("finished", saturated=False) == "reproduced"
+    assert found("diverged") == "undecided"
+
+
 def test_nor_does_it_speak_against_a_claim() -> None:
     # b is claimed to leak less than a, or a at all; a leaks less, but has collapsed.
     figures = {"a": [0.5] * 3, "b": [0.9] * 3}

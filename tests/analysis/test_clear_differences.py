@@ -58,6 +58,17 @@ def test_it_is_of_what_lies_above_chance_and_of_means() -> None:
     assert (found.direction.found.mean, found.direction.check.bound) == pytest.approx((-0.14, 0.0))
 
 
+def test_what_our_rows_know_of_chance_is_taken_off_ours() -> None:
+    # The paper's a has a quarter less than its b: a sixteenth less is asked for, of 0.7 - 0.5.
+    table = rows({"a": [0.6, 0.61, 0.62], "b": [0.7] * 3, "c": [0.5] * 3})
+    check = clearly_lower("t", ("a", "b"), [LOW], [HIGH], chance_here=OTHER)
+    found = check_result(table, check)
+    assert check.what == "t (above chance), a less 93.8% of b (the paper: 75.0%)"
+    assert found.found.mean == pytest.approx(0.61 - (0.5 + 0.2 * 0.9375))
+    assert found.direction is not None
+    assert found.direction.found.mean == pytest.approx(-0.09)
+
+
 def test_decibels_count_as_they_are() -> None:
     # The paper's a is 0.2 lower: 0.05 is asked for. a is lower by 0.04 for certain.
     check = clearly_lower_in_decibels("t", ("a", "b"), LOW, HIGH)
