@@ -47,9 +47,9 @@ def clearly_lower(
         names: What the lower and the higher one are called.
         low: The figures that are claimed to be lower, which the paper prints.
         high: As many that are claimed to be higher.
-        chance: What somebody who guesses has; of a similarity or a score the scale's zero.
-        chance_here: Where our rows know it and the paper does not. The paper's share is then taken
-            for smaller than it is, and less asked for.
+        chance: What somebody who guesses has in the paper; of a similarity or a score of which it
+            is not known the scale's zero, which makes the paper's share smaller, and asks for less.
+        chance_here: What somebody who guesses has here, if that is another figure.
         printed: The paper's higher figure, where its table of these has none.
         leaks: Whether the higher one is what an attacker gets, so that of a collapsed encoder it is
             no evidence against the claim.
@@ -66,7 +66,7 @@ def clearly_lower(
         raise ValueError(f"{figure}: the paper has {bottom} and {top}, and {chance} by chance")
     kept = (bottom - chance) / (top - chance)
     part = 1 - LEAST_SHARE * (1 - kept)
-    above = f" (above {chance})" if chance else " (above chance)" if chance_here else ""
+    above = " (above chance)" if chance_here else f" (above {chance})" if chance else ""
     count = len(low)
 
     def short(values: Sequence[float]) -> float:
