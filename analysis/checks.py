@@ -168,7 +168,8 @@ def _held(rows: ExperimentRows, check: Check) -> CheckResult:
         why = f"nothing to compare in {len(undefined)} of {len(undefined) + len(made)} seeds"
         return CheckResult(check, found, "undecided", why)
     if found.count < MIN_SEEDS:
-        return CheckResult(check, found, "undecided", f"{found.count} of {MIN_SEEDS} seeds")
+        why = f"{found.count} of {MIN_SEEDS} seeds{_for_lack_of(cells, check)}"
+        return CheckResult(check, found, "undecided", why)
     side = _side(found, check)
     # More seeds would not help: it is what they would show that a caveat is about.
     if why := _caveat(cells, check, made.keys(), _leans_to_claim(found, check)):
@@ -210,6 +211,12 @@ def _caveat(cells: Sequence[Values], check: Check, compared: Set[int], for_the_c
         place for place in asked if cells[place].collapsed & compared or cells[place].diverged
     ]
     return f"{_named(check, broken)} collapsed or diverged" if broken else ""
+
+
+def _for_lack_of(cells: Sequence[Values], check: Check) -> str:
+    """Whose figures are missing, where others have theirs."""
+    few = [place for place, values in enumerate(cells) if len(values.by_seed) < MIN_SEEDS]
+    return f", for lack of {_named(check, few)}" if 0 < len(few) < len(cells) else ""
 
 
 def _named(check: Check, places: Sequence[int]) -> str:

@@ -38,6 +38,16 @@ def test_what_is_undecided_says_what_it_would_take() -> None:
     assert check_result(bound, lower("", LOW, HIGH)).why == "about 7 seeds would tell, against it"
 
 
+def test_whose_seeds_are_missing_is_named() -> None:
+    def why(**figures: list[float]) -> str:
+        return check_result(rows(figures), lower("", LOW, HIGH)).why
+
+    assert why(a=[0.1] * 3, b=[0.5]) == "1 of 3 seeds, for lack of b"
+    assert why(b=[0.5] * 3) == "0 of 3 seeds, for lack of a"
+    assert why(a=[0.1], b=[0.5]) == "1 of 3 seeds"
+    assert why(c=[0.5] * 3) == "0 of 3 seeds"
+
+
 def test_three_that_collapse_alike_decide_nothing_and_six_do() -> None:
     collapsed = Cell("t", "a", "collapsed")
 
