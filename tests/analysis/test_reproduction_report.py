@@ -76,7 +76,7 @@ def test_a_panel_shows_the_paper_s_figure_and_every_seed(tmp_path: Path) -> None
     keep(tmp_path, rows)
     table = next(t for t in paper_tables() if t.recipe == "deepobfuscator-table3")
     figure = draw_table(read_rows(tmp_path, "small"), table)
-    first, second = figure.axes
+    first, second, third = figure.axes
     assert [axes.get_title() for axes in figure.axes] == list(table.columns)
     assert [label.get_text() for label in first.get_yticklabels()] == [r[0] for r in table.rows]
     drawn = {
@@ -95,6 +95,7 @@ def test_a_panel_shows_the_paper_s_figure_and_every_seed(tmp_path: Path) -> None
     assert faces[1] == "white" != faces[0], "a lower bound is hollow"
     # Nothing is known of the undefended one, and the paper prints nothing of it.
     assert not second.lines
+    assert not third.lines
     low, high = first.get_xlim()
     assert low < 0.1
     assert high > 0.6
@@ -113,6 +114,7 @@ def test_claims_leave_a_report_beside_the_rows(
         for row in (
             *attacks("defended", role, [0.3, 0.31, 0.32]),
             *attacks("undefended", role, [0.9, 0.91, 0.92]),
+            *attacks("constant", role, [0.2, 0.2, 0.2]),
         )
     ]
     own = {"defended": {"data": {"source": "celeba", "image_size": [64, 64]}, "precision": "bf16",
