@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainables.experiments import inputs, runner
+from trainables.experiments import inputs, preparation, runner
 from trainables.experiments.brought import Brought
 from trainables.experiments.config import PlannedEncoder, load_experiment
 from trainables.experiments.progress import ProgressNote
@@ -54,6 +54,22 @@ def test_results_belong_to_images_not_to_a_folder(photographs: Path, tmp_path: P
     shutil.copyfile(moved / "coast" / "0.png", moved / "coast" / "9.png")
     assert folder_of(moved, tmp_path) != first
     assert folder_of(photographs, tmp_path) == first
+
+
+def test_a_processor_that_only_imitates_bfloat16_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(gain: float, *words: str, device: str = "cpu") -> list[str]:
+        monkeypatch.setattr(preparation, "bfloat16_gain", lambda device: gain)
+        said: list[str] = []
+        preparation.prepare([planned("xiao-table2", *words)], tmp_path, device, said.append)
+        return [line for line in said if "bf16" in line]
+
+    (line,) = told(0.2, "precision=bf16")
+    assert line.startswith("precision=bf16: a convolution takes 5.0 times as long as in fp32")
+    assert not told(0.2)
+    assert not told(1.0, "precision=bf16")
+    assert not told(0.2, "precision=bf16", device="cuda")
 
 
 def test_weights_count_by_what_is_in_them(tmp_path: Path) -> None:

@@ -1,16 +1,18 @@
 """Lower precision: inside the networks alone, and only while they are trained."""
 
 import time
+from contextlib import contextmanager
 
 import pytest
 import torch
 from torch import nn
 
 from tests.trainables.trial_probe import attack_config, finish, protect_config, without_times
+from trainables import precision
 from trainables.attack import AttackTrial
 from trainables.checkpoint import load_state
 from trainables.nets.perceptual import PublicFeatures
-from trainables.precision import computed_in, faster_precision
+from trainables.precision import bfloat16_gain, computed_in, faster_precision
 from trainables.protect import ProtectTrial
 
 
@@ -53,16 +55,16 @@ def test_full_precision_changes_nothing():
 
 def test_gradients_and_weights_stay_in_float32_and_point_the_same_way():
     gradients = {}
-    for precision in ("fp32", "bf16"):
+    for chosen in ("fp32", "bf16"):
         net = small_net()
-        with computed_in(precision, [net]):
+        with computed_in(chosen, [net]):
             net(
                 torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(1))
             ).square().mean().backward()
         assert all(
             weight.dtype == weight.grad.dtype == torch.float32 for weight in net.parameters()
         )
-        gradients[precision] = torch.cat([weight.grad.flatten() for weight in net.parameters()])
+        gradients[chosen] = torch.cat([weight.grad.flatten() for weight in net.parameters()])
     cosine = nn.functional.cosine_similarity(gradients["fp32"], gradients["bf16"], dim=0)
     assert 0.999 < float(cosine) < 1
 
@@ -87,9 +89,23 @@ def test_an_error_within_a_net_leaves_nothing_in_lower_precision():
 def test_the_faster_precision_is_chosen_and_no_gain_is_full_precision():
     device = torch.device("cpu")
     quick = {"fp32": 0.01, "bf16": 0.002}
-    assert faster_precision(lambda precision: time.sleep(quick[precision]), device) == "bf16"
+    assert faster_precision(lambda chosen: time.sleep(quick[chosen]), device) == "bf16"
     slow = {"fp32": 0.004, "bf16": 0.004}
-    assert faster_precision(lambda precision: time.sleep(slow[precision]), device) == "fp32"
+    assert faster_precision(lambda chosen: time.sleep(slow[chosen]), device) == "fp32"
+
+
+def test_what_bfloat16_gains_is_timed(monkeypatch):
+    slow = {"fp32": 0.001, "bf16": 0.01}
+
+    @contextmanager
+    def taking(chosen, nets):
+        time.sleep(slow[chosen])
+        yield
+
+    monkeypatch.setattr(precision, "computed_in", taking)
+    assert bfloat16_gain(torch.device("cpu")) < 1
+    slow["fp32"] = 0.1
+    assert bfloat16_gain(torch.device("cpu")) > 1
 
 
 ROUNDS = {"rounds": 20, "batch_size": 32, "lambda1": 1.0, "mu1": 1e-3, "mu2": 0.1}
@@ -115,8 +131,8 @@ def test_a_training_in_bfloat16_follows_the_one_in_float32(tmp_path):
 def test_an_attack_in_bfloat16_follows_the_one_in_float32(tmp_path):
     config = attack_config(tmp_path, tmp_path, "identity", ["decoder", "attribute"])
     results = {}
-    for precision in ("fp32", "bf16"):
-        report = finish(AttackTrial({**config, "precision": precision}))[-1]
-        results[precision] = {one["attacker"]: one["selection"] for one in report["results"]}
+    for chosen in ("fp32", "bf16"):
+        report = finish(AttackTrial({**config, "precision": chosen}))[-1]
+        results[chosen] = {one["attacker"]: one["selection"] for one in report["results"]}
     assert results["fp32"] != results["bf16"]
     assert results["bf16"]["decoder"] == pytest.approx(results["fp32"]["decoder"], abs=0.05)

@@ -12,6 +12,7 @@ from trainables.errors import ConfigError
 from trainables.experiments.config import PlannedEncoder
 from trainables.identity import build_identity, check_identity, face_features, load_or_verify
 from trainables.nets.perceptual import check_vgg16_weights
+from trainables.precision import WORTHWHILE, bfloat16_gain
 from trainables.protectors.config import ProtectorConfig
 from trainables.seeding import canonical_json
 
@@ -65,6 +66,7 @@ def prepare(
         device: What the units compute on; a driver that has none of it uses its processor.
         say: Is told what takes a while, and how well Φ tells people apart.
     """
+    _warn_of_slow_bfloat16(encoders, device, say)
     device = device if torch.cuda.is_available() else "cpu"
     done: set[str] = set()
     for encoder in encoders:
@@ -82,6 +84,19 @@ def prepare(
         found = load_or_verify(model, dataset, cache)
         if found is not None:
             say(f"{model.name}: AUC {found.auc:.3f} on {found.num_pairs} pairs of each kind")
+
+
+def _warn_of_slow_bfloat16(
+    encoders: Sequence[PlannedEncoder], device: str, say: Callable[[str], None]
+) -> None:
+    if device != "cpu" or all(encoder.precision != "bf16" for encoder in encoders):
+        return
+    gain = bfloat16_gain(torch.device(device))
+    if gain * WORTHWHILE < 1:
+        say(
+            f"precision=bf16: a convolution takes {1 / gain:.1f} times as long as in fp32 on this "
+            "processor, which lacks bfloat16 arithmetic; without it this would be faster"
+        )
 
 
 _IDENTITY = {
